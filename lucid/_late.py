@@ -23,6 +23,11 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
     "lucid.special": ("",),
     "lucid.special.elementary": ("i0",),
     "lucid.special.gamma": ("digamma", "lgamma", "mvlgamma", "polygamma"),
+    "lucid.ops.distance": ("cdist", "renorm"),
+    "lucid.ops.positions": (
+        "nonzero_static", "tril_indices", "triu_indices", "unique_consecutive", "unravel_index",
+    ),
+    "lucid.ops.statistics": ("corrcoef", "cov", "histc", "histogram", "histogramdd", "mode"),
     "lucid.ops.searching": ("bucketize", "isin", "msort", "vdot"),
     "lucid.signal": ("",),
     "lucid.signal.periodic_windows": (
@@ -47,6 +52,7 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
     "lucid.linalg.products": ("matrix_exp", "matrix_power"),
 }  # fmt: skip
 _NOT_METHODS = {
+    "cdist", "histogramdd", "tril_indices", "triu_indices", "unravel_index",
     "affine_grid_generator", "bartlett_window", "blackman_window", "bucketize", "chain_matmul", "complex",
     "constant_pad_nd", "grid_sampler", "grid_sampler_2d", "grid_sampler_3d", "hamming_window", "hann_window", "imag",
     "is_inference_mode_enabled", "isin", "kaiser_window", "lu_unpack", "max_pool2d_with_indices_backward",

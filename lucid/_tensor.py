@@ -393,6 +393,12 @@ class Tensor(TensorOperators, TensorMethods, TensorInplace, TensorRandom, Tensor
         return self.mT
 
     @property
+    def mH(self) -> Tensor:
+        """The matrices of the last two dimensions transposed and, if complex, conjugated."""
+        found: Tensor = _late.load("conj")(self.mT)
+        return found
+
+    @property
     def real(self) -> Tensor:
         """The real part: ``lucid.real(self)``."""
         found: Tensor = _late.load("real")(self)

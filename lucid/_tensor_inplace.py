@@ -268,6 +268,8 @@ class TensorInplace(tape.TensorBase):
     cumsum_ = _in_place(reduction.cumsum)
     cumprod_ = _in_place(reduction.cumprod)
 
+    addbmm_ = _in_place(matrix.addbmm)
+    addr_ = _in_place(matrix.addr)
     addmm_ = _in_place(matrix.addmm)
     addmv_ = _in_place(matrix.addmv)
     baddbmm_ = _in_place(matrix.baddbmm)
@@ -362,7 +364,7 @@ for _name in ("squeeze", "swapaxes", "swapdims", "t", "transpose", "unsqueeze"):
     setattr(TensorInplace, f"{_name}_", _reshaping(_name))
 
 _LATE = (
-    "digamma", "i0", "index_put", "index_reduce", "lgamma", "masked_scatter", "mvlgamma", "polygamma", "put",
+    "digamma", "i0", "index_put", "index_reduce", "lgamma", "masked_scatter", "mvlgamma", "polygamma", "put", "renorm",
     "scatter_reduce",
 )  # fmt: skip
 for _name in _LATE:

@@ -130,6 +130,8 @@ class TensorMethods(tape.TensorBase):
     double = elementwise.double
     int = elementwise.int
     long = elementwise.long
+    byte = elementwise.byte
+    char = elementwise.char
     short = elementwise.short
     bool = elementwise.bool
     type_as = elementwise.type_as
@@ -266,8 +268,10 @@ class TensorMethods(tape.TensorBase):
     dot = matrix.dot
     inner = matrix.inner
     outer = matrix.outer
+    addbmm = matrix.addbmm
     addmm = matrix.addmm
     addmv = matrix.addmv
+    addr = matrix.addr
     baddbmm = matrix.baddbmm
 
     sort = sorting.sort

@@ -118,6 +118,7 @@ class TensorOperators(tape.TensorBase):
 
     __rsub__ = _operator(arithmetic.sub, reflected=True)
     __rtruediv__ = _operator(arithmetic.div, reflected=True)
+    __rdiv__ = __rtruediv__  # the name of Python 2, which PyTorch keeps
     __rfloordiv__ = _operator(arithmetic.floor_divide, reflected=True)
     __rmod__ = _operator(arithmetic.remainder, reflected=True)
     __rpow__ = _operator(arithmetic.pow, reflected=True)

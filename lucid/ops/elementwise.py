@@ -431,6 +431,20 @@ def double(input: TensorLike, memory_format: Any = None) -> mx.array:
 
 @itself_if_equal
 @op
+def byte(input: TensorLike, memory_format: Any = None) -> mx.array:
+    """``input`` converted to uint8."""
+    return _to("byte", input, memory_format, mx.uint8)
+
+
+@itself_if_equal
+@op
+def char(input: TensorLike, memory_format: Any = None) -> mx.array:
+    """``input`` converted to int8."""
+    return _to("char", input, memory_format, mx.int8)
+
+
+@itself_if_equal
+@op
 def short(input: TensorLike, memory_format: Any = None) -> mx.array:
     """``input`` converted to int16."""
     return _to("short", input, memory_format, mx.int16)

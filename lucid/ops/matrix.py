@@ -11,7 +11,10 @@ from lucid.ops._common import total as total_of
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
-__all__ = ["addmm", "addmv", "baddbmm", "bmm", "dot", "einsum", "inner", "matmul", "mm", "mv", "outer", "tensordot"]
+__all__ = [
+    "addbmm", "addmm", "addmv", "addr", "baddbmm", "bmm", "dot", "einsum", "inner", "matmul", "mm", "mv", "outer",
+    "tensordot",
+]  # fmt: skip
 
 
 def _operands(caller: str, x: Any, other: Any) -> tuple[mx.array, mx.array]:
@@ -220,6 +223,39 @@ def baddbmm(
     _checks.rank("baddbmm", "batch1", batch1.shape, 3)
     _checks.rank("baddbmm", "batch2", batch2.shape, 3)
     return _scaled_sum("baddbmm", input, product("baddbmm", batch1, batch2), beta, alpha)
+
+
+@op(autocast="half")
+def addbmm(
+    input: TensorLike, batch1: TensorLike, batch2: TensorLike, *, beta: float = 1, alpha: float = 1, out: None = None
+) -> mx.array:
+    """``beta * input + alpha * (batch1 @ batch2)``, the products summed over the batch.
+
+    Shapes: batch1 (b, n, k), batch2 (b, k, m), input broadcasts to (n, m).
+    """
+    first, second = _operands("addbmm", array("addbmm", batch1, "batch1"), array("addbmm", batch2, "batch2"))
+    _checks.rank("addbmm", "batch1", first.shape, 3)
+    _checks.rank("addbmm", "batch2", second.shape, 3)
+    if first.shape[0] != second.shape[0] or first.shape[2] != second.shape[1]:
+        raise _checks.ArgumentError(f"addbmm: batches {first.shape} and {second.shape} cannot be multiplied")
+    first = mx.transpose(first, (1, 0, 2)).reshape(first.shape[1], first.shape[0] * first.shape[2])
+    second = second.reshape(second.shape[0] * second.shape[1], second.shape[2])
+    return _scaled_sum("addbmm", input, product("addbmm", first, second), beta, alpha)
+
+
+@op
+def addr(
+    input: TensorLike, vec1: TensorLike, vec2: TensorLike, *, beta: float = 1, alpha: float = 1, out: None = None
+) -> mx.array:
+    """``beta * input + alpha * outer(vec1, vec2)``. Shapes: vec1 (n,), vec2 (m,), input broadcasts to (n, m)."""
+    first, second = _operands("addr", array("addr", vec1, "vec1"), array("addr", vec2, "vec2"))
+    _checks.rank("addr", "vec1", first.shape, 1)
+    _checks.rank("addr", "vec2", second.shape, 1)
+    outer = first[:, None] * second
+    if outer.dtype == mx.bool_ == array("addr", input).dtype:
+        beta, alpha = bool(beta), bool(alpha)
+        return _scaled_sum("addr", input, outer & alpha, beta, 1)
+    return _scaled_sum("addr", input, outer, beta, alpha)
 
 
 def _tensordot(caller: str, x: mx.array, other: mx.array, dims: list[int], dims_other: list[int]) -> mx.array:

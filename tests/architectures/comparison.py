@@ -1,9 +1,10 @@
 """Compare results of Lucid with PyTorch's, element by element, or with what is recorded of PyTorch's.
 
 A result may differ from PyTorch's in float64 by ``RELATIVE`` of the largest value of its tensor, plus ``NOISE`` times
-the noise, the largest difference of PyTorch in float32 there (which sums more exactly than MLX on a CPU: where terms
-cancel, in the gradient of a weight before a norm, Lucid's noise is up to six times as large). What is recorded of a tensor: its noise, its largest
-value, its norm, its product with random signs, and some elements; norm and product depend on all elements.
+its noise, the largest difference of PyTorch in float32. What is recorded of a tensor: its noise, its largest value, its
+norm, its product with random signs, and some elements; norm and product depend on all elements.
+
+Where terms cancel, as in the gradient of a bias before a norm, MLX's sums on a CPU have up to six times that noise.
 """
 
 import math

@@ -55,6 +55,15 @@ class Parameter:
 
 SAMPLES: list[Deliberate] = [
     Deliberate(
+        "`x.addbmm_(batch1, batch2)` of a result larger than `x`",
+        "gives `x` the shape of the result",
+        "`RuntimeError`",
+        "operations in place keep the shape, as PyTorch's others do",
+        ops="addbmm",
+        kinds="raises|keyword",
+        detail="addbmm_: cannot write a result of shape",
+    ),
+    Deliberate(
         "functions of tensors: `maximum(x, 2)`, `eq(2, x)`, `logaddexp(x, 1)`",
         "some take a number for each tensor, some raise `TypeError`",
         "all take numbers, as arrays without dimensions",

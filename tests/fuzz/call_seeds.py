@@ -83,7 +83,9 @@ FUNCTIONS: dict[str, list[Call]] = {
     "max_pool2d_with_indices_backward": [
         of(tensor(1, 2, 2), tensor(1, 4, 4), 2, 2, 0, 1, False, tensor(1, 2, 2, dtype="int64"))
     ],
+    "histogramdd": [of(tensor(4, 2), [2, 3], density=True), of(tensor(4, 2), 2, range=[0.0, 1.0, 0.0, 2.0])],
     "native_channel_shuffle": [of(IMAGES, 2)],
+    **{name: [of(5, 3, 1), of(2, 2, dtype="int32")] for name in ("tril_indices", "triu_indices")},
     **{name: [of(M), of(tensor(2, dtype="complex64"))] for name in ("conj", "real", "resolve_conj", "resolve_neg")},
     **{name: [of(M)] for name in ("is_conj", "is_neg")},
     **{f"{name}_window": [of(5), of(4, False)] for name in ("bartlett", "blackman", "hamming", "hann", "kaiser")},
@@ -175,6 +177,8 @@ METHODS: dict[str, list[Call]] = {
     "lerp_": [of(M, M, 0.5), of(M, M, M)],
     "masked_fill_": [of(M, tensor(2, 3, dtype="bool"), 1.0)],
     **{name: [of(M)] for name in ("exp_", "neg_", "sqrt_", "zero_", "tolist", "double", "contiguous", "cpu")},
+    **{name: [of(M)] for name in ("byte", "char")},
+    "__rdiv__": [of(M, tensor(3)), of(M, 2)],
     "normal_": [of(M, 0.0, 1.0)],
     "uniform_": [of(M, 0.0, 1.0)],
     "log_normal_": [of(M, 1.0, 2.0)],

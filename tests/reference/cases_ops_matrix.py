@@ -250,4 +250,15 @@ CASES += [
         whole(4, 3, dtype="int32"),
         whole(4, dtype="int32"),
     ),
+    Case(
+        "addbmm",
+        lambda lib, x, a, b: (lib.addbmm(x, a, b), x.addbmm(a, b, beta=0.5, alpha=2)),
+        real(2, 4),
+        real(3, 2, 5),
+        real(3, 5, 4),
+    ),
+    Case(
+        "addr", lambda lib, x, a, b: (lib.addr(x, a, b), x.addr(a, b, beta=0.5, alpha=2)), real(2, 3), real(2), real(3)
+    ),
+    Case("addr: bools", lambda lib, x, a, b: lib.addr(x, a, b, beta=True, alpha=True), truth(2, 3), truth(2), truth(3)),
 ]

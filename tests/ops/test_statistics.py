@@ -1,0 +1,10 @@
+"""Values and gradients of lucid/ops/statistics.py agree with PyTorch."""
+
+import pytest
+
+from tests.checking import check, recorded
+
+
+@pytest.mark.parametrize(("case", "record"), recorded("ops_statistics"))
+def test_agrees_with_pytorch(case, record):
+    check(case, record)
