@@ -11,23 +11,8 @@ _distribution = "lucid-mlx"  # first, because lucid/_checks.py reads it
 from lucid import _interrupts  # first: the imports below take the time  # isort: skip
 from lucid import _device  # second: loads the BLAS and explains a missing backend  # isort: skip
 
-from lucid import (
-    _late,
-    amp,
-    autograd,
-    checkpoint,
-    data,
-    distributed,
-    memory,
-    metrics,
-    models,
-    nn,
-    optim,
-    random,
-    utils,
-)
+from lucid import _late, amp, autograd, memory, metrics, nn, optim, random, utils
 from lucid._bounds import debug
-from lucid._compile import compile
 from lucid._creation import *
 from lucid._device import device, get_default_device, set_default_device
 from lucid._dtypes import (
@@ -65,9 +50,7 @@ from lucid._memory_format import (
     preserve_format,
 )
 from lucid._placement import layout, strided
-from lucid._profile import profile
 from lucid._queries import *
-from lucid._summary import summary
 from lucid._tensor import Tensor
 from lucid._tensor_repr import set_printoptions
 from lucid._typed_tensors import (
@@ -117,7 +100,6 @@ from lucid.ops.scan import *
 from lucid.ops.shape import *
 from lucid.ops.sorting import *
 from lucid.ops.splitting import *
-from lucid.optim import swa_utils as _swa_utils
 from lucid.random import (
     bernoulli,
     get_rng_state,
@@ -136,14 +118,29 @@ from lucid.random import (
     set_rng_state,
     uniform,
 )
-from lucid.serialization import load, save
 
 float = float32  # PyTorch's names; Python's builtins are not affected
 bool = bool_
 int = int32
 
 if TYPE_CHECKING:  # what lucid._late imports when it is first used
-    from lucid import distributions, fft, func, linalg, masked, signal, special
+    from lucid import (
+        checkpoint,
+        data,
+        distributed,
+        distributions,
+        fft,
+        func,
+        linalg,
+        masked,
+        models,
+        serialization,
+        signal,
+        special,
+    )
+    from lucid._compile import compile
+    from lucid._profile import profile
+    from lucid._summary import summary
     from lucid.autograd.modes import is_inference_mode_enabled
     from lucid.autograd.vectorizing import vmap
     from lucid.linalg.decompositions import cholesky, geqrf, lu_unpack, ormqr
@@ -203,6 +200,7 @@ if TYPE_CHECKING:  # what lucid._late imports when it is first used
     )
     from lucid.ops.searching import bucketize, isin, msort, vdot
     from lucid.ops.statistics import corrcoef, cov, histc, histogram, histogramdd, mode
+    from lucid.serialization import load, save
     from lucid.signal.periodic_windows import (
         bartlett_window,
         blackman_window,
@@ -276,16 +274,16 @@ __all__ = [
     "reciprocal", "relu", "relu_", "remainder", "renorm", "repeat", "repeat_interleave", "reshape", "reshape_as",
     "resolve_conj", "resolve_neg", "result_type", "roll", "rot90", "round", "row_stack", "rsqrt", "rsub", "save",
     "scatter", "scatter_add", "scatter_reduce", "searchsorted", "seed", "select", "select_copy", "select_scatter",
-    "selu", "selu_", "set_default_device", "set_default_dtype", "set_default_tensor_type", "set_grad_enabled",
-    "set_printoptions", "set_rng_state", "sgn", "short", "sigmoid", "sign", "signal", "signbit", "sin", "sinc", "sinh",
-    "slice_scatter", "slogdet", "softmax", "sort", "special", "split", "split_copy", "split_with_sizes",
-    "split_with_sizes_copy", "sqrt", "square", "squeeze", "squeeze_copy", "stack", "std", "std_mean", "stft", "strided",
-    "sub", "subtract", "sum", "sum_to_size", "summary", "svd", "svd_lowrank", "swapaxes", "swapdims", "t", "t_copy",
-    "take", "take_along_dim", "tan", "tanh", "tensor", "tensor_split", "tensordot", "threshold", "threshold_", "tile",
-    "topk", "trace", "transpose", "transpose_copy", "trapezoid", "trapz", "triangular_solve", "tril", "tril_indices",
-    "triu", "triu_indices", "true_divide", "trunc", "uint16", "uint32", "uint64", "uint8", "unbind", "unbind_copy",
-    "unflatten", "unfold", "unfold_copy", "uniform", "unique", "unique_consecutive", "unravel_index", "unsafe_chunk",
-    "unsafe_split", "unsafe_split_with_sizes", "unsqueeze", "unsqueeze_copy", "utils", "vander", "var", "var_mean",
-    "vdot", "view", "view_as", "view_as_complex", "view_as_real", "view_copy", "vmap", "vsplit", "vstack", "where",
-    "xlogy", "zeros", "zeros_like",
+    "selu", "selu_", "serialization", "set_default_device", "set_default_dtype", "set_default_tensor_type",
+    "set_grad_enabled", "set_printoptions", "set_rng_state", "sgn", "short", "sigmoid", "sign", "signal", "signbit",
+    "sin", "sinc", "sinh", "slice_scatter", "slogdet", "softmax", "sort", "special", "split", "split_copy",
+    "split_with_sizes", "split_with_sizes_copy", "sqrt", "square", "squeeze", "squeeze_copy", "stack", "std",
+    "std_mean", "stft", "strided", "sub", "subtract", "sum", "sum_to_size", "summary", "svd", "svd_lowrank", "swapaxes",
+    "swapdims", "t", "t_copy", "take", "take_along_dim", "tan", "tanh", "tensor", "tensor_split", "tensordot",
+    "threshold", "threshold_", "tile", "topk", "trace", "transpose", "transpose_copy", "trapezoid", "trapz",
+    "triangular_solve", "tril", "tril_indices", "triu", "triu_indices", "true_divide", "trunc", "uint16", "uint32",
+    "uint64", "uint8", "unbind", "unbind_copy", "unflatten", "unfold", "unfold_copy", "uniform", "unique",
+    "unique_consecutive", "unravel_index", "unsafe_chunk", "unsafe_split", "unsafe_split_with_sizes", "unsqueeze",
+    "unsqueeze_copy", "utils", "vander", "var", "var_mean", "vdot", "view", "view_as", "view_as_complex",
+    "view_as_real", "view_copy", "vmap", "vsplit", "vstack", "where", "xlogy", "zeros", "zeros_like",
 ]  # fmt: skip

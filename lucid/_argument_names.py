@@ -15,6 +15,15 @@ OTHER_NAMES = {
 TRANSLATED = frozenset((*OTHER_NAMES, "out"))
 
 
+def parameters_of(body: Callable[..., Any]) -> tuple[str, ...]:
+    """The names of the parameters of ``body``, without those for any number of arguments.
+
+    Operations are defined with it at import, for which ``inspect.signature`` takes too long.
+    """
+    code = inspect.unwrap(body).__code__
+    return code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+
+
 def translated(body: Callable[..., Any], name: str, count: int, kwargs: dict[str, Any]) -> dict[str, Any]:
     """The arguments by the names that ``body`` has for them, after ``count`` positional ones.
 
@@ -22,8 +31,7 @@ def translated(body: Callable[..., Any], name: str, count: int, kwargs: dict[str
         TypeError: an argument is given by two names, or ``out`` is a tensor.
     """
     _checks.no_out(name, kwargs.get("out"))
-    code = inspect.unwrap(body.args[0] if isinstance(body, functools.partial) else body).__code__
-    parameters = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    parameters = parameters_of(body.args[0] if isinstance(body, functools.partial) else body)
     found: dict[str, Any] = {}
     for key, value in kwargs.items():
         known = key if key in parameters else OTHER_NAMES.get(key, key)

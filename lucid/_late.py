@@ -9,17 +9,25 @@ from typing import Any
 
 # The names of ``lucid`` by the module that defines them; modules themselves have the entry "".
 _FAMILIES: dict[str, tuple[str, ...]] = {
+    "lucid._compile": ("compile",),
+    "lucid._profile": ("profile",),
+    "lucid._summary": ("summary",),
     "lucid.autograd.modes": ("is_inference_mode_enabled",),
     "lucid.autograd.vectorizing": ("vmap",),
+    "lucid.checkpoint": ("",),
+    "lucid.data": ("",),
+    "lucid.distributed": ("",),
     "lucid.distributions": ("",),
     "lucid.fft": ("",),
     "lucid.func": ("",),
     "lucid.linalg": ("",),
     "lucid.masked": ("",),
+    "lucid.models": ("",),
     "lucid.ops.scattering": (
         "diagonal_scatter", "index_put", "index_reduce", "masked_scatter", "put", "scatter_reduce", "select_scatter",
         "slice_scatter",
     ),
+    "lucid.serialization": ("", "load", "save"),
     "lucid.special": ("",),
     "lucid.special.elementary": ("i0",),
     "lucid.special.gamma": ("digamma", "lgamma", "mvlgamma", "polygamma"),
@@ -52,11 +60,11 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
     "lucid.linalg.products": ("matrix_exp", "matrix_power"),
 }  # fmt: skip
 _NOT_METHODS = {
-    "cdist", "histogramdd", "tril_indices", "triu_indices", "unravel_index",
-    "affine_grid_generator", "bartlett_window", "blackman_window", "bucketize", "chain_matmul", "complex",
-    "constant_pad_nd", "grid_sampler", "grid_sampler_2d", "grid_sampler_3d", "hamming_window", "hann_window", "imag",
-    "is_inference_mode_enabled", "isin", "kaiser_window", "lu_unpack", "max_pool2d_with_indices_backward",
-    "native_channel_shuffle", "pca_lowrank", "polar", "polygamma", "real", "svd_lowrank", "view_as_complex",
+    "affine_grid_generator", "bartlett_window", "blackman_window", "bucketize", "cdist", "chain_matmul", "compile",
+    "complex", "constant_pad_nd", "grid_sampler", "grid_sampler_2d", "grid_sampler_3d", "hamming_window", "hann_window",
+    "histogramdd", "imag", "is_inference_mode_enabled", "isin", "kaiser_window", "load", "lu_unpack",
+    "max_pool2d_with_indices_backward", "native_channel_shuffle", "pca_lowrank", "polar", "polygamma", "profile",
+    "real", "save", "summary", "svd_lowrank", "tril_indices", "triu_indices", "unravel_index", "view_as_complex",
     "view_as_real", "vmap",
 }  # fmt: skip
 

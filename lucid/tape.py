@@ -48,7 +48,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, cast, ov
 import mlx.core as mx
 
 from lucid import _checks, _deferred, _errors, _threads
-from lucid._argument_names import TRANSLATED, translated
+from lucid._argument_names import TRANSLATED, parameters_of, translated
 from lucid._grad_mode import mode
 from lucid._precision import Policy, autocast_body, autocast_state
 
@@ -269,7 +269,7 @@ def op(
 
 def _lift(body: Callable[..., Any], autocast: Policy | None, vjp: VJP | None) -> Callable[..., Any]:
     name = body.__name__.rstrip("_")
-    declared = None if vjp is None else _DeclaredVJP(vjp, tuple(inspect.signature(body).parameters))
+    declared = None if vjp is None else _DeclaredVJP(vjp, parameters_of(body))
     if autocast is None:
 
         def call(*args: Any, **kwargs: Any) -> Any:
@@ -283,7 +283,7 @@ def _lift(body: Callable[..., Any], autocast: Policy | None, vjp: VJP | None) ->
             casting = declared and declared._replace(function=autocast_body(declared.function, autocast, dtype))
             return apply(autocast_body(body, autocast, dtype), args, kwargs, name, casting)
 
-    if "inplace" in inspect.signature(body).parameters:
+    if "inplace" in parameters_of(body):
         call = _with_inplace(call, body)
     resemble(call, body)
     call.autocast, call.vjp = autocast, vjp  # type: ignore[attr-defined]
@@ -292,8 +292,8 @@ def _lift(body: Callable[..., Any], autocast: Policy | None, vjp: VJP | None) ->
 
 def _with_inplace(call: Callable[..., Any], body: Callable[..., Any]) -> Callable[..., Any]:
     """``call``, which also writes its result to the first argument if ``inplace``, the last parameter, is true."""
-    first, *_, last = inspect.signature(body).parameters
-    position = len(inspect.signature(body).parameters) - 1
+    first, *_, last = parameters = parameters_of(body)
+    position = len(parameters) - 1
     if last != "inplace":
         raise TypeError(f"op: inplace must be the last parameter of {body.__name__}, which ends with {last}")
 

@@ -1,5 +1,8 @@
 """Optimizers with PyTorch's API on MLX's update rules, ``lr_scheduler``, ``swa_utils`` and ``EMA``."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from lucid.optim import lr_scheduler
 from lucid.optim.adadelta import Adadelta
 from lucid.optim.adafactor import Adafactor
@@ -24,3 +27,12 @@ __all__ = [
     "ASGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "EMA", "LBFGS", "Lion", "Muon", "NAdam",
     "Optimizer", "RAdam", "RMSprop", "Rprop", "SGD", "SparseAdam", "flatten_state", "lr_scheduler", "unflatten_state",
 ]  # fmt: skip
+
+if TYPE_CHECKING:
+    from lucid.optim import swa_utils
+else:  # type checkers would believe that every name exists
+
+    def __getattr__(name: str) -> Any:
+        if name == "swa_utils":  # few programs need it
+            return importlib.import_module("lucid.optim.swa_utils")
+        raise AttributeError(f"module 'lucid.optim' has no attribute {name!r}")

@@ -14,6 +14,7 @@ Compiling takes MLX's headers, which its wheel contains, nanobind, and the C++ c
     build.py                  the compiler, and the cache of what it built
 """
 
+import importlib
 import os
 import sys
 import threading
@@ -23,7 +24,6 @@ import mlx.core as mx
 
 from lucid import _device, _threads
 from lucid.kernels.choice import reference_is_forced
-from lucid.kernels.native import build
 
 __all__ = ["DTYPES", "for_arrays", "library", "status"]
 
@@ -73,6 +73,7 @@ def _load() -> None:
     with _lock:
         if _loaded:
             return
+        build = importlib.import_module("lucid.kernels.native.build")  # here: it imports much of Python's library
         try:
             module = build.load()
             module.set_thread_count(_thread_count())

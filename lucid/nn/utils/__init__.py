@@ -3,7 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from lucid.nn.utils import clip_grad, convert_parameters, parametrizations, parametrize, rnn
+from lucid.nn.utils import clip_grad, convert_parameters, parametrize, rnn
 from lucid.nn.utils._spectral_norm import remove_spectral_norm, spectral_norm
 from lucid.nn.utils._weight_norm import remove_weight_norm, weight_norm
 from lucid.nn.utils.clip_grad import (
@@ -18,18 +18,18 @@ from lucid.nn.utils.fusion import fuse_conv_bn_eval, fuse_conv_bn_weights, fuse_
 from lucid.nn.utils.init import skip_init
 
 if TYPE_CHECKING:
-    from lucid.nn.utils import prune
+    from lucid.nn.utils import parametrizations, prune
 else:  # type checkers would believe that every name exists
 
     def __getattr__(name: str) -> Any:
-        if name == "prune":  # few programs need it
-            return importlib.import_module("lucid.nn.utils.prune")
+        if name in ("parametrizations", "prune"):  # few programs need them
+            return importlib.import_module(f"lucid.nn.utils.{name}")
         raise AttributeError(f"module 'lucid.nn.utils' has no attribute {name!r}")
 
 
 __all__ = [
     "clip_grad_norm", "clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "fuse_conv_bn_eval",
     "fuse_conv_bn_weights", "fuse_linear_bn_eval", "fuse_linear_bn_weights", "get_total_norm", "parameters_to_vector",
-    "prune", "remove_spectral_norm", "remove_weight_norm", "skip_init", "spectral_norm", "vector_to_parameters",
-    "weight_norm",
+    "parametrizations", "prune", "remove_spectral_norm", "remove_weight_norm", "skip_init", "spectral_norm",
+    "vector_to_parameters", "weight_norm",
 ]  # fmt: skip
