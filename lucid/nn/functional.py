@@ -22,8 +22,7 @@ from lucid.ops.adaptive_pooling import *
 from lucid.ops.affine import *
 from lucid.ops.convolution import *
 from lucid.ops.ctc import *
-from lucid.ops.distance import pairwise_distance as pairwise_distance
-from lucid.ops.distance import pdist as pdist
+from lucid.ops.distance import *
 from lucid.ops.elementwise import sigmoid as sigmoid
 from lucid.ops.elementwise import tanh as tanh
 from lucid.ops.indexing import one_hot as one_hot
