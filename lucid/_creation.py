@@ -18,6 +18,7 @@ from lucid._tensor import Tensor, tensor
 from lucid._tensor_convert import ReadOnly, as_array, leaf
 from lucid.ops._common import number_as, sized
 from lucid.ops._types import TensorLike
+from lucid.ops.strided import memory_order, zeros_in_order
 
 
 @sized
@@ -54,6 +55,50 @@ def empty(
     shape = _checks.shape("empty", (size,))
     check_memory_format("empty", memory_format, len(shape))
     return leaf(mx.zeros(shape, _dtype(dtype)), requires_grad)
+
+
+def empty_strided(
+    size: Any, stride: Any, *, dtype: object = None, layout: Any = None, device: Any = None, pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """``empty`` whose dimensions lie in memory in the order of ``stride``; there are no gaps between elements.
+
+    Raises:
+        ValueError: the lengths differ, or a number is negative.
+    """
+    check_placement("empty_strided", device, layout)
+    sizes, order = memory_order("empty_strided", size, stride)
+    return zeros_in_order(sizes, order, _dtype(dtype)).requires_grad_(
+        _checks.flag("empty_strided", "requires_grad", requires_grad)
+    )
+
+
+def empty_permuted(
+    size: Any, physical_layout: Any, *, dtype: object = None, layout: Any = None, device: Any = None,
+    pin_memory: bool = False, requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """``empty`` whose dimensions lie in memory in the order ``physical_layout``.
+
+    Raises:
+        ValueError: ``physical_layout`` is not a permutation of the dimensions.
+    """
+    where = "empty_permuted"
+    check_placement(where, device, layout)
+    sizes, order = _checks.shape(where, (size,)), list(_checks.shape(where, (physical_layout,), "physical_layout"))
+    if sorted(order) != list(range(len(sizes))):
+        raise _checks.ArgumentError(f"{where}: physical_layout must be a permutation of the dimensions, got {order}")
+    return zeros_in_order(sizes, order, _dtype(dtype)).requires_grad_(
+        _checks.flag(where, "requires_grad", requires_grad)
+    )
+
+
+def scalar_tensor(
+    s: complex, *, dtype: object = None, layout: Any = None, device: Any = None, pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Tensor:  # fmt: skip
+    """A tensor without dimensions that holds the number ``s``, of the default dtype."""
+    check_placement("scalar_tensor", device, layout)
+    return leaf(number_as("scalar_tensor", "s", s, _dtype(dtype)), requires_grad)
 
 
 def full(
@@ -371,6 +416,7 @@ def _dtype(dtype: object) -> mx.Dtype:
 
 
 __all__ = [
-    "arange", "as_tensor", "asarray", "empty", "empty_like", "eye", "from_dlpack", "from_numpy", "frombuffer", "full",
-    "full_like", "is_tensor", "linspace", "logspace", "ones", "ones_like", "tensor", "zeros", "zeros_like",
+    "arange", "as_tensor", "asarray", "empty", "empty_like", "empty_permuted", "empty_strided", "eye", "from_dlpack",
+    "from_numpy", "frombuffer", "full", "full_like", "is_tensor", "linspace", "logspace", "ones", "ones_like",
+    "scalar_tensor", "tensor", "zeros", "zeros_like",
 ]  # fmt: skip

@@ -36,6 +36,7 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
         "nonzero_static", "tril_indices", "triu_indices", "unique_consecutive", "unravel_index",
     ),
     "lucid.ops.statistics": ("corrcoef", "cov", "histc", "histogram", "histogramdd", "mode"),
+    "lucid.ops.strided": ("as_strided", "as_strided_copy", "as_strided_scatter"),
     "lucid.ops.searching": ("bucketize", "isin", "msort", "vdot"),
     "lucid.signal": ("",),
     "lucid.signal.periodic_windows": (
@@ -44,7 +45,7 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
     "lucid.signal.short_time": ("istft", "stft"),
     "lucid.ops.native": (
         "affine_grid_generator", "constant_pad_nd", "grid_sampler", "grid_sampler_2d", "grid_sampler_3d",
-        "max_pool2d_with_indices_backward", "native_channel_shuffle",
+        "max_pool2d_with_indices_backward", "native_channel_shuffle", "native_group_norm", "native_layer_norm",
     ),
     "lucid.ops.complex_numbers": (
         "angle", "complex", "conj", "conj_physical", "imag", "is_conj", "is_neg", "polar", "real", "resolve_conj",
@@ -60,17 +61,18 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
     "lucid.linalg.products": ("matrix_exp", "matrix_power"),
 }  # fmt: skip
 _NOT_METHODS = {
-    "affine_grid_generator", "bartlett_window", "blackman_window", "bucketize", "cdist", "chain_matmul", "compile",
-    "complex", "constant_pad_nd", "grid_sampler", "grid_sampler_2d", "grid_sampler_3d", "hamming_window", "hann_window",
-    "histogramdd", "imag", "is_inference_mode_enabled", "isin", "kaiser_window", "load", "lu_unpack",
-    "max_pool2d_with_indices_backward", "native_channel_shuffle", "pca_lowrank", "polar", "polygamma", "profile",
-    "real", "save", "summary", "svd_lowrank", "tril_indices", "triu_indices", "unravel_index", "view_as_complex",
-    "view_as_real", "vmap",
+    "affine_grid_generator", "as_strided_copy", "bartlett_window", "blackman_window", "bucketize", "cdist",
+    "chain_matmul", "compile", "complex", "constant_pad_nd", "grid_sampler", "grid_sampler_2d", "grid_sampler_3d",
+    "hamming_window", "hann_window", "histogramdd", "imag", "is_inference_mode_enabled", "isin", "kaiser_window",
+    "load", "lu_unpack", "max_pool2d_with_indices_backward", "native_channel_shuffle", "native_group_norm",
+    "native_layer_norm", "pca_lowrank", "polar", "polygamma", "profile", "real", "save", "summary", "svd_lowrank",
+    "tril_indices", "triu_indices", "unravel_index", "view_as_complex", "view_as_real", "vmap",
 }  # fmt: skip
 
 MODULES = {name.rpartition(".")[2]: name for name, names in _FAMILIES.items() if "" in names}
 FUNCTIONS = {name: module for module, names in _FAMILIES.items() for name in names if name}
 METHODS = {name: module for name, module in FUNCTIONS.items() if name not in _NOT_METHODS}
+METHODS["cfloat"] = "lucid.ops.complex_numbers"  # ``lucid.cfloat`` would be a dtype
 REASONS = {
     "lobpcg": "it is for sparse matrices, which MLX does not have; lucid.linalg.eigh computes all eigenvalues",
 }

@@ -16,6 +16,7 @@ from lucid._tensor_convert import as_array, leaf, to_numpy
 from lucid.ops import elementwise
 from lucid.ops._common import number_as, varargs
 from lucid.ops._types import TensorLike
+from lucid.ops.strided import memory_order, zeros_in_order
 
 if TYPE_CHECKING:
     from lucid._tensor import Tensor
@@ -238,6 +239,16 @@ class TensorCasting(tape.TensorBase):
         """A tensor of shape ``size`` with unspecified values (zeros in fact), by default in this tensor's dtype."""
         check_placement("new_empty", device, layout)
         return self._filled("new_empty", size, 0, dtype, requires_grad)
+
+    def new_empty_strided(
+        self, size: Any, stride: Any, *, dtype: object = None, layout: Any = None, device: Any = None,
+        pin_memory: bool = False, requires_grad: bool = False,
+    ) -> Tensor:  # fmt: skip
+        """``lucid.empty_strided``, by default in this tensor's dtype."""
+        check_placement("new_empty_strided", device, layout)
+        sizes, order = memory_order("new_empty_strided", size, stride)
+        found = zeros_in_order(sizes, order, self._dtype_or(dtype))
+        return found.requires_grad_(_checks.flag("new_empty_strided", "requires_grad", requires_grad))
 
     def _filled(self, caller: str, size: Any, value: TensorLike, dtype: object, requires_grad: bool) -> Tensor:
         shape, wanted = _checks.shape(caller, (size,)), self._dtype_or(dtype)

@@ -241,3 +241,22 @@ def rand_like(
     check_memory_format("rand_like", memory_format, array.ndim)
     found = _float(array.dtype if dtype is None else dtype, "rand_like", or_complex=True)
     return leaf(sampling.uniform(array.shape, found, key(generator, "rand_like")), requires_grad)
+
+
+def randint_like(
+    input: TensorLike, low: int = 0, high: int | None = None, *, generator: Generator | None = None,
+    dtype: object = None, layout: Any = None, device: Any = None, pin_memory: bool = False, requires_grad: bool = False,
+    memory_format: Any = None,
+) -> Tensor:  # fmt: skip
+    """Uniform random integers from [low, high) in the shape and dtype of ``input``; ``randint_like(x, high)`` from 0.
+
+    Raises:
+        ArgumentError: the interval is empty, or exceeds the dtype.
+    """
+    array = as_array(input)
+    check_memory_format("randint_like", memory_format, array.ndim)
+    low, high = (0, low) if high is None else (low, high)
+    return randint(
+        low, high, array.shape, generator=generator, dtype=array.dtype if dtype is None else dtype, layout=layout,
+        device=device, requires_grad=requires_grad,
+    )  # fmt: skip

@@ -161,3 +161,8 @@ def test_asarray_copies_only_when_asked_or_needed():
     assert lucid.asarray(np.ones(2), requires_grad=True).requires_grad
     with pytest.raises(ValueError, match="asarray: copy=False needs a tensor of that dtype, got ndarray"):
         lucid.asarray(np.ones(2), copy=False)
+
+
+def test_scalar_tensor():
+    assert lucid.scalar_tensor(3).dtype == lucid.float32
+    assert lucid.scalar_tensor(3, dtype="int8").item() == 3

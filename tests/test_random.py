@@ -270,3 +270,10 @@ def test_complex_samples_have_the_variance_of_pytorch():
     assert abs(np.mean(np.abs(z) ** 2) - 1) < 0.1 and abs(np.mean(z.real * z.imag)) < 0.05
     assert 0 <= u.real.min() < 0.01 < 0.99 < u.real.max() < 1 and 0 <= u.imag.min() < 0.01 < 0.99 < u.imag.max() < 1
     assert lucid.rand(2, dtype=lucid.complex64).dtype == lucid.randn_like(normal).dtype == lucid.complex64
+
+
+def test_randint_like_draws_in_the_dtype_of_its_argument():
+    x = lucid.randint_like(lucid.zeros(200), 2, 5)
+    assert x.dtype == lucid.float32
+    assert set(x.tolist()) == {2, 3, 4}
+    assert set(lucid.randint_like(x, 2, dtype="int8").tolist()) == {0, 1}

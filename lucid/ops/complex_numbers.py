@@ -6,6 +6,7 @@ from typing import Any
 import mlx.core as mx
 
 from lucid import _checks
+from lucid._memory_format import check_memory_format
 from lucid.ops._common import array, floating
 from lucid.ops._types import TensorLike
 from lucid.tape import TensorBase, op
@@ -144,3 +145,11 @@ def angle(input: TensorLike, *, out: None = None) -> mx.array:
     origin = (re == 0) & (im == 0)
     found = mx.arctan2(mx.where(origin, 1, im), mx.where(origin, 1, re))
     return mx.where(origin, mx.stop_gradient(mx.arctan2(im, re)), found)
+
+
+@op
+def cfloat(input: TensorLike, memory_format: Any = None) -> mx.array:
+    """``input`` converted to complex64."""
+    x = array("cfloat", input)
+    check_memory_format("cfloat", memory_format, x.ndim)
+    return x.astype(mx.complex64)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 import mlx.core as mx
 
 from lucid import _checks
-from lucid.ops import rearrangement, sampling
-from lucid.ops._common import array, index_within
+from lucid.ops import normalization, rearrangement, sampling
+from lucid.ops._common import array, average, index_within, real_numbers
 from lucid.ops._types import TensorLike
 from lucid.ops.padding import pad as pad_tensor
 from lucid.tape import op
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "affine_grid_generator", "constant_pad_nd", "grid_sampler", "grid_sampler_2d", "grid_sampler_3d",
-    "max_pool2d_with_indices_backward", "native_channel_shuffle",
+    "max_pool2d_with_indices_backward", "native_channel_shuffle", "native_group_norm", "native_layer_norm",
 ]  # fmt: skip
 
 _MODES = ("bilinear", "nearest", "bicubic")
@@ -40,6 +40,53 @@ def native_channel_shuffle(input: TensorLike, groups: int) -> "Tensor":
         ValueError: the number of channels is not divisible by ``groups``.
     """
     return rearrangement.channel_shuffle(input, groups)
+
+
+def _statistics(caller: str, input: TensorLike, rows: tuple[int, ...], shape: tuple[int, ...], eps: float) -> Any:
+    """The mean and the reciprocal deviation of each row of ``input``."""
+
+    @op
+    def of_rows(input: TensorLike) -> tuple[mx.array, mx.array]:
+        x = real_numbers(caller, input)
+        wide = (x if x.dtype == mx.float64 else x.astype(mx.float32)).reshape(rows)
+        mean = average(wide, -1, True)
+        deviation = mx.rsqrt(average(mx.square(wide - mean), -1, True) + eps)
+        return mean.reshape(shape).astype(x.dtype), deviation.reshape(shape).astype(x.dtype)
+
+    return of_rows(input)
+
+
+def native_layer_norm(
+    input: TensorLike, normalized_shape: Any, weight: TensorLike, bias: TensorLike, eps: float
+) -> tuple["Tensor", "Tensor", "Tensor"]:
+    """``lucid.nn.functional.layer_norm`` with the mean and reciprocal standard deviation of each row.
+
+    Raises:
+        ValueError: the shapes do not match.
+    """
+    out = normalization.layer_norm(input, normalized_shape, weight, bias, eps)
+    kept = out.ndim - len(normalization.normalized_sizes("native_layer_norm", normalized_shape))
+    shape = (*out.shape[:kept], *(1,) * (out.ndim - kept))
+    rows = math.prod(out.shape[:kept]), math.prod(out.shape[kept:])
+    mean, deviation = _statistics("native_layer_norm", input, rows, shape, eps)
+    return out, mean.detach(), deviation.detach()  # as in PyTorch
+
+
+def native_group_norm(
+    input: TensorLike, weight: TensorLike, bias: TensorLike, N: int, C: int, HxW: int, group: int, eps: float
+) -> tuple["Tensor", "Tensor", "Tensor"]:
+    """``lucid.nn.functional.group_norm`` with the mean and reciprocal standard deviation (N, group).
+
+    Raises:
+        ValueError: the sizes are not those of ``input``, or the channels are not divisible by ``group``.
+    """
+    where = "native_group_norm"
+    sizes = [_checks.integer(where, name, one, 0) for name, one in (("N", N), ("C", C), ("HxW", HxW))]
+    out = normalization.group_norm(input, group, weight, bias, eps)
+    if list(out.shape[:2]) != sizes[:2] or math.prod(out.shape[2:]) != sizes[2]:
+        raise _checks.ArgumentError(f"{where}: N, C and HxW must be those of input {out.shape}, got {sizes}")
+    rows = N * group, C // group * HxW
+    return out, *_statistics(where, input, rows, (N, group), eps)
 
 
 def grid_sampler(

@@ -55,6 +55,23 @@ class Parameter:
 
 SAMPLES: list[Deliberate] = [
     Deliberate(
+        "the gradient of `as_strided_scatter`",
+        "gives the input the gradient of `src`, and none to the elements that are kept",
+        "gives the input the gradient of the elements that are kept",
+        "PyTorch's is wrong",
+        ops="as_strided_scatter",
+        kinds="grad|second",
+    ),
+    Deliberate(
+        "the second derivative of `native_layer_norm` without a weight",
+        "`RuntimeError`",
+        "computes it",
+        "PyTorch's is an internal error",
+        ops="native_layer_norm",
+        kinds="accepts",
+        detail="Expected a proper Tensor but got None",
+    ),
+    Deliberate(
         "`x.addbmm_(batch1, batch2)` of a result larger than `x`",
         "gives `x` the shape of the result",
         "`RuntimeError`",

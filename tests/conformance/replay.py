@@ -88,7 +88,9 @@ def _on_a_copy(name: str) -> Callable[..., Any]:
 
 def exists(name: str) -> bool:
     """Whether Lucid has the operation, as a function, a method or an attribute."""
-    return callable(lookup(lucid, name)) or ("." not in name and hasattr(lucid.Tensor, name))
+    return callable(lookup(lucid, name)) or (
+        "." not in name and (hasattr(lucid.Tensor, name) or hasattr(lucid.Tensor, f"{name}_"))
+    )
 
 
 def home(name: str) -> str:

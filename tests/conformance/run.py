@@ -71,7 +71,9 @@ def called(library: Library, name: str) -> Callable[..., Any]:
     if name in ATTRIBUTES:
         return lambda x: getattr(x, name)
     function = lookup(library.root, name)
-    return function if callable(function) else getattr(library.tensor_type, name)
+    if callable(function):
+        return function
+    return getattr(library.tensor_type, name, None) or getattr(library.tensor_type, f"{name}_")  # such as cauchy_
 
 
 def run(library: Library, function: Callable[..., Any], args: list[Any], kwargs: dict[str, Any], order: int) -> Outcome:

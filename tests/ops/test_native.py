@@ -30,6 +30,20 @@ def test_volumes_and_grids():
     assert lucid.equal(lucid.grid_sampler_3d(x, grid, 0, 0, False), F.grid_sample(x, grid, align_corners=False))
 
 
+def test_norms_give_their_statistics():
+    x, w, b = lucid.randn(2, 4, 3), lucid.randn(4), lucid.randn(4)
+    out, mean, deviation = lucid.native_group_norm(x, w, b, 2, 4, 3, 2, 1e-5)
+    assert lucid.equal(out, F.group_norm(x, 2, w, b))
+    rows = x.reshape(2, 2, 6)
+    assert lucid.allclose(mean, rows.mean(2), atol=1e-6)
+    assert lucid.allclose(deviation, (rows.var(2, correction=0) + 1e-5).rsqrt())
+    w, b = lucid.randn(4, 3), lucid.randn(4, 3)
+    out, mean, deviation = lucid.native_layer_norm(x, (4, 3), w, b, 1e-5)
+    assert lucid.equal(out, F.layer_norm(x, (4, 3), w, b))
+    assert lucid.allclose(mean, x.mean((1, 2), keepdim=True), atol=1e-6)
+    assert lucid.allclose(deviation, (x.var((1, 2), correction=0, keepdim=True) + 1e-5).rsqrt())
+
+
 def test_the_gradient_of_pooling():
     x = lucid.randn(2, 3, 6, 5, requires_grad=True)
     y, at = F.max_pool2d(x, 3, 1, return_indices=True)
