@@ -311,6 +311,9 @@ class TensorMethods(tape.TensorBase):
 
     if TYPE_CHECKING:  # the methods of lucid._late
         angle: Callable[..., Tensor]
+        as_strided: Callable[..., Tensor]
+        as_strided_scatter: Callable[..., Tensor]
+        cfloat: Callable[..., Tensor]
         cholesky: Callable[..., Tensor]
         cholesky_inverse: Callable[..., Tensor]
         cholesky_solve: Callable[..., Tensor]
