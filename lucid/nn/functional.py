@@ -22,11 +22,13 @@ from lucid.ops.adaptive_pooling import *
 from lucid.ops.affine import *
 from lucid.ops.convolution import *
 from lucid.ops.ctc import *
-from lucid.ops.distance import *
+from lucid.ops.distance import pairwise_distance as pairwise_distance
+from lucid.ops.distance import pdist as pdist
 from lucid.ops.elementwise import sigmoid as sigmoid
 from lucid.ops.elementwise import tanh as tanh
 from lucid.ops.indexing import one_hot as one_hot
 from lucid.ops.likelihood_loss import *
+from lucid.ops.linear_loss import *
 from lucid.ops.loss import *
 from lucid.ops.margin_loss import *
 from lucid.ops.normalization import *
@@ -229,9 +231,9 @@ __all__ = [
     "fractional_max_pool3d", "gaussian_nll_loss", "gelu", "global_response_norm", "glu", "grid_sample", "group_norm",
     "gumbel_softmax", "hardshrink", "hardsigmoid", "hardswish", "hardtanh", "hardtanh_", "hinge_embedding_loss",
     "huber_loss", "instance_norm", "interpolate", "kl_div", "l1_loss", "layer_norm", "leaky_relu", "leaky_relu_",
-    "linear", "local_response_norm", "log_softmax", "logsigmoid", "lp_pool1d", "lp_pool2d", "lp_pool3d",
-    "margin_ranking_loss", "max_pool1d", "max_pool2d", "max_pool3d", "max_unpool1d", "max_unpool2d", "max_unpool3d",
-    "mish", "mse_loss", "multi_head_attention_forward", "multi_margin_loss", "multilabel_margin_loss",
+    "linear", "linear_cross_entropy", "local_response_norm", "log_softmax", "logsigmoid", "lp_pool1d", "lp_pool2d",
+    "lp_pool3d", "margin_ranking_loss", "max_pool1d", "max_pool2d", "max_pool3d", "max_unpool1d", "max_unpool2d",
+    "max_unpool3d", "mish", "mse_loss", "multi_head_attention_forward", "multi_margin_loss", "multilabel_margin_loss",
     "multilabel_soft_margin_loss", "nll_loss", "normalize", "one_hot", "pad", "pairwise_distance", "pdist",
     "pixel_shuffle", "pixel_unshuffle", "poisson_nll_loss", "prelu", "relu", "relu6", "relu_", "rms_norm", "rrelu",
     "rrelu_", "scaled_dot_product_attention", "selu", "selu_", "sigmoid", "silu", "smooth_l1_loss", "soft_margin_loss",

@@ -286,6 +286,7 @@ FUNCTIONAL: dict[str, list[Call]] = {
     ],
     "triplet_margin_loss": [of(M, M, M, 1.0, 2.0, 1e-6, True), of(M, M, M, reduction="none")],
     "triplet_margin_with_distance_loss": [of(M, M, M, margin=0.5, swap=True)],
+    "linear_cross_entropy": [of(M, tensor(4, 3), tensor(2, dtype="int64"), linear_bias=tensor(4), reduction="sum")],
     "gaussian_nll_loss": [of(M, M, tensor(2, 3, low=1), True), of(M, M, 1.0)],
 }
 
