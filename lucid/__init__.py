@@ -120,19 +120,102 @@ from lucid.random import (
     uniform,
 )
 
-if TYPE_CHECKING:  # loaded when first used, see lucid/_late.py
-    from lucid import checkpoint, data, distributed, models
-    from lucid import serialization as serialization
-    from lucid._compile import compile
-    from lucid._profile import profile
-    from lucid._summary import summary
-    from lucid.serialization import load, save
-
 float = float32  # PyTorch's names; Python's builtins are not affected
 bool = bool_
 int = int32
 
-if not TYPE_CHECKING:  # type checkers would believe that every name exists
+if TYPE_CHECKING:  # what lucid._late imports when it is first used
+    from lucid import (
+        checkpoint,
+        data,
+        distributed,
+        distributions,
+        fft,
+        func,
+        linalg,
+        masked,
+        models,
+        serialization,
+        signal,
+        special,
+    )
+    from lucid._compile import compile
+    from lucid._profile import profile
+    from lucid._summary import summary
+    from lucid.autograd.modes import is_inference_mode_enabled
+    from lucid.autograd.vectorizing import vmap
+    from lucid.linalg.decompositions import cholesky, geqrf, lu_unpack, ormqr
+    from lucid.linalg.determinants import det, logdet, slogdet
+    from lucid.linalg.low_rank import pca_lowrank, svd_lowrank
+    from lucid.linalg.products import matrix_exp, matrix_power
+    from lucid.linalg.top_level import (
+        chain_matmul,
+        cholesky_inverse,
+        cholesky_solve,
+        cross,
+        dist,
+        inverse,
+        lu,
+        lu_solve,
+        orgqr,
+        pinverse,
+        qr,
+        svd,
+        triangular_solve,
+    )
+    from lucid.ops.complex_numbers import (
+        angle,
+        complex,
+        conj,
+        conj_physical,
+        imag,
+        is_conj,
+        is_neg,
+        polar,
+        real,
+        resolve_conj,
+        resolve_neg,
+        view_as_complex,
+        view_as_real,
+    )
+    from lucid.ops.distance import cdist, renorm
+    from lucid.ops.native import (
+        affine_grid_generator,
+        constant_pad_nd,
+        grid_sampler,
+        grid_sampler_2d,
+        grid_sampler_3d,
+        max_pool2d_with_indices_backward,
+        native_channel_shuffle,
+        native_group_norm,
+        native_layer_norm,
+    )
+    from lucid.ops.positions import nonzero_static, tril_indices, triu_indices, unique_consecutive, unravel_index
+    from lucid.ops.scattering import (
+        diagonal_scatter,
+        index_put,
+        index_reduce,
+        masked_scatter,
+        put,
+        scatter_reduce,
+        select_scatter,
+        slice_scatter,
+    )
+    from lucid.ops.searching import bucketize, isin, msort, vdot
+    from lucid.ops.statistics import corrcoef, cov, histc, histogram, histogramdd, mode
+    from lucid.ops.strided import as_strided, as_strided_copy, as_strided_scatter
+    from lucid.serialization import load, save
+    from lucid.signal.periodic_windows import (
+        bartlett_window,
+        blackman_window,
+        hamming_window,
+        hann_window,
+        kaiser_window,
+    )
+    from lucid.signal.short_time import istft, stft
+    from lucid.special.elementary import i0
+    from lucid.special.gamma import digamma, lgamma, mvlgamma, polygamma
+else:  # type checkers would believe that every name exists
 
     def __getattr__(name):
         if name in _late.NAMES:
@@ -153,49 +236,60 @@ def __dir__():
 
 
 __all__ = [
-    *_late.NAMES,
     "BFloat16Tensor", "BoolTensor", "ByteTensor", "CharTensor", "DoubleTensor", "FloatTensor", "Generator",
-    "HalfTensor", "IntTensor", "LongTensor", "ShortTensor", "Tensor", "__version__", "abs", "absolute", "acos", "acosh",
-    "add", "addbmm", "addcdiv", "addcmul", "addmm", "addmv", "addr", "alias_copy", "all", "allclose", "amax", "amin",
-    "aminmax", "amp", "any", "arange", "arccos", "arccosh", "arcsin", "arcsinh", "arctan", "arctan2", "arctanh",
-    "argmax", "argmin", "argsort", "argwhere", "as_tensor", "asarray", "asin", "asinh", "atan", "atan2", "atanh",
-    "atleast_1d", "atleast_2d", "atleast_3d", "autocast", "autograd", "baddbmm", "bernoulli", "bfloat16", "bincount",
-    "bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift", "bitwise_xor",
-    "block_diag", "bmm", "bool", "bool_", "broadcast_shapes", "broadcast_tensors", "broadcast_to", "can_cast",
-    "cartesian_prod", "cat", "ceil", "celu", "celu_", "channels_last", "channels_last_3d", "checkpoint", "chunk",
-    "clamp", "clamp_max", "clamp_min", "clip", "clone", "column_stack", "combinations", "compile", "complex64",
-    "concat", "concatenate", "contiguous", "contiguous_format", "copysign", "cos", "cosh", "count_nonzero", "cummax",
-    "cummin", "cumprod", "cumsum", "cumulative_trapezoid", "data", "debug", "default_generator", "deg2rad", "device",
-    "diag", "diag_embed", "diagflat", "diagonal", "diagonal_copy", "diff", "distributed", "div", "divide", "dot",
-    "double", "dsplit", "dstack", "einsum", "empty", "empty_like", "empty_permuted", "empty_strided", "enable_grad",
-    "eq", "equal", "erf", "erfc", "erfinv", "exp", "exp2", "expand", "expand_as", "expand_copy", "expm1", "eye", "fill",
-    "finfo", "fix", "flatten", "flip", "fliplr", "flipud", "float", "float16", "float32", "float64", "float_power",
-    "floor", "floor_divide", "fmax", "fmin", "fmod", "frac", "frexp", "from_dlpack", "from_numpy", "frombuffer", "full",
-    "full_like", "gather", "gcd", "ge", "get_default_device", "get_default_dtype", "get_rng_state", "gradient",
-    "greater", "greater_equal", "gt", "half", "hardshrink", "heaviside", "hsplit", "hstack", "hypot", "iinfo",
-    "index_add", "index_copy", "index_fill", "index_select", "inference_mode", "initial_seed", "inner", "int", "int16",
-    "int32", "int64", "int8", "is_autocast_enabled", "is_complex", "is_floating_point", "is_grad_enabled", "is_nonzero",
-    "is_same_size", "is_signed", "is_tensor", "isclose", "isfinite", "isinf", "isnan", "isneginf", "isposinf", "isreal",
-    "kron", "kthvalue", "layout", "lcm", "ldexp", "le", "lerp", "less", "less_equal", "linalg", "linspace", "load",
-    "log", "log10", "log1p", "log2", "log_softmax", "logaddexp", "logaddexp2", "logcumsumexp", "logical_and",
-    "logical_not", "logical_or", "logical_xor", "logit", "logspace", "logsumexp", "long", "lt", "manual_seed",
-    "masked_fill", "masked_select", "matmul", "max", "maximum", "mean", "median", "memory", "memory_format", "meshgrid",
-    "metrics", "min", "minimum", "mm", "models", "moveaxis", "movedim", "mul", "multinomial", "multiply", "mv",
-    "nan_to_num", "nanmean", "nanmedian", "nanquantile", "nansum", "narrow", "narrow_copy", "ne", "neg", "negative",
-    "nextafter", "nn", "no_grad", "nonzero", "norm", "normal", "not_equal", "numel", "one_hot", "ones", "ones_like",
-    "optim", "outer", "pad", "permutation", "permute", "permute_copy", "positive", "pow", "prelu", "preserve_format",
-    "prod", "profile", "promote_types", "quantile", "rad2deg", "rand", "rand_like", "randint", "randint_like", "randn",
-    "randn_like", "random", "randperm", "ravel", "reciprocal", "relu", "relu_", "remainder", "repeat",
-    "repeat_interleave", "reshape", "reshape_as", "result_type", "roll", "rot90", "round", "row_stack", "rsqrt", "rsub",
-    "save", "scalar_tensor", "scatter", "scatter_add", "searchsorted", "seed", "select", "select_copy", "selu", "selu_",
+    "HalfTensor", "IntTensor", "LongTensor", "ShortTensor", "Size", "Tensor", "__version__", "abs", "absolute", "acos",
+    "acosh", "add", "addbmm", "addcdiv", "addcmul", "addmm", "addmv", "addr", "affine_grid_generator", "alias_copy",
+    "all", "allclose", "amax", "amin", "aminmax", "amp", "angle", "any", "arange", "arccos", "arccosh", "arcsin",
+    "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin", "argsort", "argwhere", "as_strided",
+    "as_strided_copy", "as_strided_scatter", "as_tensor", "asarray", "asin", "asinh", "atan", "atan2", "atanh",
+    "atleast_1d", "atleast_2d", "atleast_3d", "autocast", "autograd", "baddbmm", "bartlett_window", "bernoulli",
+    "bfloat16", "bincount", "bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift",
+    "bitwise_xor", "blackman_window", "block_diag", "bmm", "bool", "bool_", "broadcast_shapes", "broadcast_tensors",
+    "broadcast_to", "bucketize", "can_cast", "cartesian_prod", "cat", "cdist", "ceil", "celu", "celu_", "chain_matmul",
+    "channels_last", "channels_last_3d", "checkpoint", "cholesky", "cholesky_inverse", "cholesky_solve", "chunk",
+    "clamp", "clamp_max", "clamp_min", "clip", "clone", "column_stack", "combinations", "compile", "complex",
+    "complex64", "concat", "concatenate", "conj", "conj_physical", "constant_pad_nd", "contiguous", "contiguous_format",
+    "copysign", "corrcoef", "cos", "cosh", "count_nonzero", "cov", "cross", "cummax", "cummin", "cumprod", "cumsum",
+    "cumulative_trapezoid", "data", "debug", "default_generator", "deg2rad", "det", "device", "diag", "diag_embed",
+    "diagflat", "diagonal", "diagonal_copy", "diagonal_scatter", "diff", "digamma", "dist", "distributed",
+    "distributions", "div", "divide", "dot", "double", "dsplit", "dstack", "einsum", "empty", "empty_like",
+    "empty_permuted", "empty_strided", "enable_grad", "eq", "equal", "erf", "erfc", "erfinv", "exp", "exp2", "expand",
+    "expand_as", "expand_copy", "expm1", "eye", "fft", "fill", "finfo", "fix", "flatten", "flip", "fliplr", "flipud",
+    "float", "float16", "float32", "float64", "float_power", "floor", "floor_divide", "fmax", "fmin", "fmod", "frac",
+    "frexp", "from_dlpack", "from_numpy", "frombuffer", "full", "full_like", "func", "gather", "gcd", "ge", "geqrf",
+    "get_default_device", "get_default_dtype", "get_rng_state", "gradient", "greater", "greater_equal", "grid_sampler",
+    "grid_sampler_2d", "grid_sampler_3d", "gt", "half", "hamming_window", "hann_window", "hardshrink", "heaviside",
+    "histc", "histogram", "histogramdd", "hsplit", "hstack", "hypot", "i0", "iinfo", "imag", "index_add", "index_copy",
+    "index_fill", "index_put", "index_reduce", "index_select", "inference_mode", "initial_seed", "inner", "int",
+    "int16", "int32", "int64", "int8", "inverse", "is_autocast_enabled", "is_complex", "is_conj", "is_floating_point",
+    "is_grad_enabled", "is_inference_mode_enabled", "is_neg", "is_nonzero", "is_same_size", "is_signed", "is_tensor",
+    "isclose", "isfinite", "isin", "isinf", "isnan", "isneginf", "isposinf", "isreal", "istft", "kaiser_window", "kron",
+    "kthvalue", "layout", "lcm", "ldexp", "le", "lerp", "less", "less_equal", "lgamma", "linalg", "linspace", "load",
+    "log", "log10", "log1p", "log2", "log_softmax", "logaddexp", "logaddexp2", "logcumsumexp", "logdet", "logical_and",
+    "logical_not", "logical_or", "logical_xor", "logit", "logspace", "logsumexp", "long", "lt", "lu", "lu_solve",
+    "lu_unpack", "manual_seed", "masked", "masked_fill", "masked_scatter", "masked_select", "matmul", "matrix_exp",
+    "matrix_power", "max", "max_pool2d_with_indices_backward", "maximum", "mean", "median", "memory", "memory_format",
+    "meshgrid", "metrics", "min", "minimum", "mm", "mode", "models", "moveaxis", "movedim", "msort", "mul",
+    "multinomial", "multiply", "mv", "mvlgamma", "nan_to_num", "nanmean", "nanmedian", "nanquantile", "nansum",
+    "narrow", "narrow_copy", "native_channel_shuffle", "native_group_norm", "native_layer_norm", "ne", "neg",
+    "negative", "nextafter", "nn", "no_grad", "nonzero", "nonzero_static", "norm", "normal", "not_equal", "numel",
+    "one_hot", "ones", "ones_like", "optim", "orgqr", "ormqr", "outer", "pad", "pca_lowrank", "permutation", "permute",
+    "permute_copy", "pinverse", "polar", "polygamma", "positive", "pow", "prelu", "preserve_format", "prod", "profile",
+    "promote_types", "put", "qr", "quantile", "rad2deg", "rand", "rand_like", "randint", "randint_like", "randn",
+    "randn_like", "random", "randperm", "ravel", "real", "reciprocal", "relu", "relu_", "remainder", "renorm", "repeat",
+    "repeat_interleave", "reshape", "reshape_as", "resolve_conj", "resolve_neg", "result_type", "roll", "rot90",
+    "round", "row_stack", "rsqrt", "rsub", "save", "scalar_tensor", "scatter", "scatter_add", "scatter_reduce",
+    "searchsorted", "seed", "select", "select_copy", "select_scatter", "selu", "selu_", "serialization",
     "set_default_device", "set_default_dtype", "set_default_tensor_type", "set_grad_enabled", "set_printoptions",
-    "set_rng_state", "sgn", "short", "sigmoid", "sign", "signbit", "sin", "sinc", "sinh", "softmax", "sort", "split",
-    "split_copy", "split_with_sizes", "split_with_sizes_copy", "sqrt", "square", "squeeze", "squeeze_copy", "stack",
-    "std", "std_mean", "strided", "sub", "subtract", "sum", "sum_to_size", "summary", "swapaxes", "swapdims", "t",
-    "t_copy", "take", "take_along_dim", "tan", "tanh", "tensor", "tensor_split", "tensordot", "threshold", "threshold_",
-    "tile", "topk", "trace", "transpose", "transpose_copy", "trapezoid", "trapz", "tril", "triu", "true_divide",
-    "trunc", "uint16", "uint32", "uint64", "uint8", "unbind", "unbind_copy", "unflatten", "unfold", "unfold_copy",
-    "uniform", "unique", "unsafe_chunk", "unsafe_split", "unsafe_split_with_sizes", "unsqueeze", "unsqueeze_copy",
-    "utils", "vander", "var", "var_mean", "view", "view_as", "view_copy", "vsplit", "vstack", "where", "xlogy", "zeros",
+    "set_rng_state", "sgn", "short", "sigmoid", "sign", "signal", "signbit", "sin", "sinc", "sinh", "slice_scatter",
+    "slogdet", "softmax", "sort", "special", "split", "split_copy", "split_with_sizes", "split_with_sizes_copy", "sqrt",
+    "square", "squeeze", "squeeze_copy", "stack", "std", "std_mean", "stft", "strided", "sub", "subtract", "sum",
+    "sum_to_size", "summary", "svd", "svd_lowrank", "swapaxes", "swapdims", "t", "t_copy", "take", "take_along_dim",
+    "tan", "tanh", "tensor", "tensor_split", "tensordot", "threshold", "threshold_", "tile", "topk", "trace",
+    "transpose", "transpose_copy", "trapezoid", "trapz", "triangular_solve", "tril", "tril_indices", "triu",
+    "triu_indices", "true_divide", "trunc", "uint16", "uint32", "uint64", "uint8", "unbind", "unbind_copy", "unflatten",
+    "unfold", "unfold_copy", "uniform", "unique", "unique_consecutive", "unravel_index", "unsafe_chunk", "unsafe_split",
+    "unsafe_split_with_sizes", "unsqueeze", "unsqueeze_copy", "utils", "vander", "var", "var_mean", "vdot", "view",
+    "view_as", "view_as_complex", "view_as_real", "view_copy", "vmap", "vsplit", "vstack", "where", "xlogy", "zeros",
     "zeros_like",
 ]  # fmt: skip

@@ -73,16 +73,27 @@ MODULES = {name.rpartition(".")[2]: name for name, names in _FAMILIES.items() if
 FUNCTIONS = {name: module for module, names in _FAMILIES.items() for name in names if name}
 METHODS = {name: module for name, module in FUNCTIONS.items() if name not in _NOT_METHODS}
 METHODS["cfloat"] = "lucid.ops.complex_numbers"  # ``lucid.cfloat`` would be a dtype
+# ``lucid.exp_(x)`` is ``x.exp_()``, for the methods that PyTorch has as functions too.
+IN_PLACE = {
+    "abs_", "acos_", "acosh_", "addmv_", "arccos_", "arccosh_", "arcsin_", "arcsinh_", "arctan_", "arctanh_", "asin_",
+    "asinh_", "atan_", "atanh_", "ceil_", "clamp_", "clamp_max_", "clamp_min_", "clip_", "cos_", "cosh_", "deg2rad_",
+    "erf_", "erfc_", "exp2_", "exp_", "expm1_", "fix_", "floor_", "frac_", "gcd_", "i0_",
+    "index_put_", "lcm_", "ldexp_", "log10_", "log1p_", "log2_", "log_", "logit_", "nan_to_num_", "neg_", "negative_",
+    "rad2deg_", "reciprocal_", "round_", "rsqrt_", "sigmoid_", "sin_", "sinc_", "sinh_", "sqrt_", "square_", "tan_",
+    "tanh_", "trunc_", "xlogy_",
+}  # fmt: skip
 REASONS = {
     "lobpcg": "it is for sparse matrices, which MLX does not have; lucid.linalg.eigh computes all eigenvalues",
 }
-NAMES = sorted([*MODULES, *FUNCTIONS])
+NAMES = sorted([*MODULES, *FUNCTIONS, *IN_PLACE])
 
 
 def load(name: str) -> Any:
     """The module or function that is ``lucid.<name>``."""
     if name in MODULES:
         return importlib.import_module(MODULES[name])
+    if name in IN_PLACE:
+        return getattr(importlib.import_module("lucid._tensor").Tensor, name)
     return getattr(importlib.import_module(FUNCTIONS[name]), name)
 
 

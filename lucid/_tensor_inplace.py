@@ -44,6 +44,7 @@ def _in_place(function: Callable[P, Tensor], converts: bool = True) -> Callable[
     name = f"{function.__name__}_"
 
     def write(self: Any, *args: Any, **kwargs: Any) -> Tensor:
+        _check_tensor(name, self)
         result = function(self, *args, **kwargs)
         if not converts and result._array.dtype != self._array.dtype:
             raise _cast_error(name, result._array.dtype, self._array.dtype)
@@ -328,6 +329,7 @@ def _late_in_place(name: str) -> Callable[..., Tensor]:
     """The method that writes the result of ``lucid.<name>``, which is imported at the first call."""
 
     def write(self: Any, *args: Any, **kwargs: Any) -> Tensor:
+        _check_tensor(f"{name}_", self)
         return cast("Tensor", self._become(_late.load(name)(self, *args, **kwargs), f"{name}_"))
 
     write.__name__ = write.__qualname__ = f"{name}_"
@@ -369,6 +371,11 @@ _LATE = (
 )  # fmt: skip
 for _name in _LATE:
     setattr(TensorInplace, f"{_name}_", _late_in_place(_name))
+
+
+def _check_tensor(what: str, value: Any) -> None:
+    if not isinstance(value, tape.TensorBase):
+        raise TypeError(f"{what}: input must be a tensor to write to, got {type(value).__name__}")
 
 
 def _check_cast(what: str, found: mx.Dtype, kept: mx.Dtype) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
 from lucid import _late, tape
@@ -307,6 +308,62 @@ class TensorMethods(tape.TensorBase):
     unsafe_split = splitting.unsafe_split
     unsafe_split_with_sizes = splitting.unsafe_split_with_sizes
     vsplit = splitting.vsplit
+
+    if TYPE_CHECKING:  # the methods of lucid._late
+        angle: Callable[..., Tensor]
+        as_strided: Callable[..., Tensor]
+        as_strided_scatter: Callable[..., Tensor]
+        cfloat: Callable[..., Tensor]
+        cholesky: Callable[..., Tensor]
+        cholesky_inverse: Callable[..., Tensor]
+        cholesky_solve: Callable[..., Tensor]
+        conj: Callable[..., Tensor]
+        conj_physical: Callable[..., Tensor]
+        corrcoef: Callable[..., Tensor]
+        cov: Callable[..., Tensor]
+        cross: Callable[..., Tensor]
+        det: Callable[..., Tensor]
+        diagonal_scatter: Callable[..., Tensor]
+        digamma: Callable[..., Tensor]
+        dist: Callable[..., Tensor]
+        geqrf: Callable[..., Any]
+        histc: Callable[..., Tensor]
+        histogram: Callable[..., Any]
+        i0: Callable[..., Tensor]
+        index_put: Callable[..., Tensor]
+        index_reduce: Callable[..., Tensor]
+        inverse: Callable[..., Tensor]
+        is_conj: Callable[..., Any]
+        is_neg: Callable[..., Any]
+        istft: Callable[..., Tensor]
+        lgamma: Callable[..., Tensor]
+        logdet: Callable[..., Tensor]
+        lu: Callable[..., Any]
+        lu_solve: Callable[..., Tensor]
+        masked_scatter: Callable[..., Tensor]
+        matrix_exp: Callable[..., Tensor]
+        matrix_power: Callable[..., Tensor]
+        mode: Callable[..., Any]
+        msort: Callable[..., Tensor]
+        mvlgamma: Callable[..., Tensor]
+        nonzero_static: Callable[..., Tensor]
+        orgqr: Callable[..., Tensor]
+        ormqr: Callable[..., Tensor]
+        pinverse: Callable[..., Tensor]
+        put: Callable[..., Tensor]
+        qr: Callable[..., Any]
+        renorm: Callable[..., Tensor]
+        resolve_conj: Callable[..., Tensor]
+        resolve_neg: Callable[..., Tensor]
+        scatter_reduce: Callable[..., Tensor]
+        select_scatter: Callable[..., Tensor]
+        slice_scatter: Callable[..., Tensor]
+        slogdet: Callable[..., Any]
+        stft: Callable[..., Tensor]
+        svd: Callable[..., Any]
+        triangular_solve: Callable[..., Any]
+        unique_consecutive: Callable[..., Any]
+        vdot: Callable[..., Tensor]
 
 
 for _name in _late.METHODS:

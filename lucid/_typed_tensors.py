@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import mlx.core as mx
 
@@ -19,7 +19,19 @@ class _TensorType(type):
         return construct(cls.__name__, cls.dtype, args, kwargs)
 
 
-class FloatTensor(metaclass=_TensorType):
+if TYPE_CHECKING:
+
+    class _Typed(Tensor, metaclass=_TensorType):  # what the calls return
+        def __init__(self, *args: Any, **kwargs: Any) -> None: ...
+        def __init_subclass__(cls, dtype: mx.Dtype) -> None: ...
+else:
+
+    class _Typed(metaclass=_TensorType):
+        def __init_subclass__(cls, dtype):
+            cls.dtype = dtype
+
+
+class FloatTensor(_Typed, dtype=mx.float32):
     """Makes float32 tensors: from sizes, with unspecified values, or from a list. All float32 tensors are instances.
 
     Example:
@@ -27,58 +39,38 @@ class FloatTensor(metaclass=_TensorType):
         ([1.0, 2.0], True)
     """
 
-    dtype: ClassVar[mx.Dtype] = mx.float32
 
-
-class DoubleTensor(metaclass=_TensorType):
+class DoubleTensor(_Typed, dtype=mx.float64):
     """Makes float64 tensors, as ``FloatTensor`` makes float32 ones."""
 
-    dtype: ClassVar[mx.Dtype] = mx.float64
 
-
-class HalfTensor(metaclass=_TensorType):
+class HalfTensor(_Typed, dtype=mx.float16):
     """Makes float16 tensors, as ``FloatTensor`` makes float32 ones."""
 
-    dtype: ClassVar[mx.Dtype] = mx.float16
 
-
-class BFloat16Tensor(metaclass=_TensorType):
+class BFloat16Tensor(_Typed, dtype=mx.bfloat16):
     """Makes bfloat16 tensors, as ``FloatTensor`` makes float32 ones."""
 
-    dtype: ClassVar[mx.Dtype] = mx.bfloat16
 
-
-class LongTensor(metaclass=_TensorType):
+class LongTensor(_Typed, dtype=mx.int64):
     """Makes int64 tensors, as ``FloatTensor`` makes float32 ones."""
 
-    dtype: ClassVar[mx.Dtype] = mx.int64
 
-
-class IntTensor(metaclass=_TensorType):
+class IntTensor(_Typed, dtype=mx.int32):
     """Makes int32 tensors, as ``FloatTensor`` makes float32 ones."""
 
-    dtype: ClassVar[mx.Dtype] = mx.int32
 
-
-class ShortTensor(metaclass=_TensorType):
+class ShortTensor(_Typed, dtype=mx.int16):
     """Makes int16 tensors, as ``FloatTensor`` makes float32 ones."""
 
-    dtype: ClassVar[mx.Dtype] = mx.int16
 
-
-class CharTensor(metaclass=_TensorType):
+class CharTensor(_Typed, dtype=mx.int8):
     """Makes int8 tensors, as ``FloatTensor`` makes float32 ones."""
 
-    dtype: ClassVar[mx.Dtype] = mx.int8
 
-
-class ByteTensor(metaclass=_TensorType):
+class ByteTensor(_Typed, dtype=mx.uint8):
     """Makes uint8 tensors, as ``FloatTensor`` makes float32 ones."""
 
-    dtype: ClassVar[mx.Dtype] = mx.uint8
 
-
-class BoolTensor(metaclass=_TensorType):
+class BoolTensor(_Typed, dtype=mx.bool_):
     """Makes bool tensors, as ``FloatTensor`` makes float32 ones."""
-
-    dtype: ClassVar[mx.Dtype] = mx.bool_

@@ -146,7 +146,8 @@ INDEX = lucid.tensor([[0, 2], [1, 1]])
 SOURCE = lucid.tensor([[2.0, 3.0], [5.0, 7.0]])
 ARGUMENTS = {
     "addcdiv": (POSITIVE, POSITIVE), "addcmul": (POSITIVE, POSITIVE), "addmm": (SOURCE, POSITIVE),
-    "addmv": None, "baddbmm": None, "clamp": (0.3, 0.6), "clip": (0.3, 0.6), "cumprod": (1,), "cumsum": (0,),
+    "addbmm": None, "addr": (POSITIVE[:, 0], POSITIVE[0]), "addmv": None, "baddbmm": None,
+    "clamp": (0.3, 0.6), "clip": (0.3, 0.6), "cumprod": (1,), "cumsum": (0,),
     "index_add": (1, lucid.tensor([2, 0]), SOURCE), "index_copy": (1, lucid.tensor([2, 0]), SOURCE),
     "index_fill": (1, lucid.tensor([2, 0]), 9.0), "lerp": (POSITIVE, 0.3), "scatter": (1, INDEX, SOURCE),
     "scatter_add": (1, INDEX, SOURCE), "masked_fill": (POSITIVE > 0.5, 4.0), "acosh": None, "arccosh": None,
@@ -213,3 +214,9 @@ def test_reshaping_in_place_changes_the_shape_and_keeps_values_shared():
     _ = z[0]
     with pytest.raises(RuntimeError, match="t_: this tensor is in a graph and shares its values with others"):
         z.t_()
+
+
+def test_functions_write_to_their_argument():
+    x = lucid.ones(2)
+    assert lucid.exp_(lucid.neg_(x)) is x
+    assert lucid.allclose(x, lucid.full((2,), 0.36787944))

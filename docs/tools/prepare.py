@@ -99,10 +99,12 @@ def public_bases(cls: type, known: dict[type, Entry]) -> list[type]:
 
 
 def own_members(cls: type, known: dict[type, Entry]) -> list[str]:
-    """Public methods and properties of a class, with those of base classes that have no page."""
+    """Public methods and properties of a class, with those of base classes that no page describes."""
     names: list[str] = []
     for owner in cls.__mro__:
-        if not owner.__module__.startswith("lucid") or (owner is not cls and owner in known):
+        if not owner.__module__.startswith("lucid") or any(
+            issubclass(base, owner) for base in public_bases(cls, known)
+        ):
             continue
         for name, member in vars(owner).items():
             function = getattr(member, "__func__", member)

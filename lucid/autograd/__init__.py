@@ -15,7 +15,9 @@ from lucid.autograd.function import Context, Function, once_differentiable
 from lucid.autograd.gradients import backward, grad
 from lucid.autograd.modes import enable_grad, inference_mode, is_grad_enabled, no_grad, set_grad_enabled
 
-if not TYPE_CHECKING:  # type checkers would believe that every name exists
+if TYPE_CHECKING:
+    from lucid.autograd import functional
+else:  # type checkers would believe that every name exists
 
     def __getattr__(name: str) -> Any:
         if name == "functional":
@@ -33,7 +35,7 @@ if not TYPE_CHECKING:  # type checkers would believe that every name exists
 
 
 __all__ = [
-    "Context", "Function", "backward", "detect_anomaly", "enable_grad", "grad", "gradcheck", "gradgradcheck", "graph",
-    "inference_mode", "is_anomaly_check_nan_enabled", "is_anomaly_enabled", "is_grad_enabled", "no_grad",
-    "once_differentiable", "set_detect_anomaly", "set_grad_enabled",
+    "Context", "Function", "backward", "detect_anomaly", "enable_grad", "functional", "grad", "gradcheck",
+    "gradgradcheck", "graph", "inference_mode", "is_anomaly_check_nan_enabled", "is_anomaly_enabled", "is_grad_enabled",
+    "no_grad", "once_differentiable", "set_detect_anomaly", "set_grad_enabled",
 ]  # fmt: skip

@@ -199,7 +199,7 @@ def _rows(output: Tensor, inputs: list[Tensor], strict: bool, vectorize: bool, c
     else:
         listed = [row([basis[i]]) for i in range(count)]
         found = [joining.stack(list(one)) for one in zip(*listed, strict=True)]
-    return [one.reshape(*output.shape, *x.shape) for one, x in zip(found, inputs, strict=True)]
+    return [one.reshape((*output.shape, *x.shape)) for one, x in zip(found, inputs, strict=True)]
 
 
 def hessian(

@@ -103,7 +103,7 @@ class Call:
                     found = mapped(row, [basis], [0], count, chunk_size=chunk_size)
                 else:
                     found = [tape.wrap(mx.zeros((0, *one.shape), one.dtype)) for one in self.inputs]
-                rows.append([one.reshape(*output.shape, *x.shape) for one, x in zip(found, self.inputs, strict=True)])
+                rows.append([one.reshape((*output.shape, *x.shape)) for one, x in zip(found, self.inputs, strict=True)])
         return rows
 
 

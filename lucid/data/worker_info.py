@@ -32,8 +32,8 @@ def get_worker_info() -> WorkerInfo | None:
         ...         info = data.get_worker_info()
         ...         return iter([0 if info is None else info.num_workers])
         ...
-        >>> [batch.tolist() for batch in data.DataLoader(Stream(), num_workers=2)]
-        [[1]]
+        >>> print(*data.DataLoader(Stream(), num_workers=2))
+        tensor([1])
     """
     return getattr(_thread, "info", None)
 

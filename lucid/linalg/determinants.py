@@ -25,8 +25,8 @@ def det(input: TensorLike, *, out: None = None) -> mx.array:
     The gradient is that of the polynomial, for singular matrices too.
 
     Example:
-        >>> lucid.linalg.det(lucid.tensor([[1.0, 2.0], [3.0, 4.0]])).item()
-        -2.0
+        >>> lucid.linalg.det(lucid.tensor([[4.0, 2.0], [2.0, 3.0]])).item()
+        8.0
     """
     return factorizations.det(matrices("det", input, square=True))
 

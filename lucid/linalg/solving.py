@@ -278,7 +278,7 @@ def tensorinv(input: TensorLike, ind: int = 2, *, out: None = None) -> mx.array:
         )
     square = a.reshape(math.prod(rows), math.prod(columns))
     found = verify("tensorinv", factorizations.inv(square), lambda: first_zero_pivot(square) != 0, SINGULAR)
-    return found.reshape(*columns, *rows)
+    return found.reshape((*columns, *rows))  # MLX crashes on reshape() of no sizes
 
 
 @op(autocast="float32")

@@ -202,7 +202,7 @@ class SyncBatchNorm(_BatchNorm):
 
     Example:
         >>> model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8))
-        >>> nn.SyncBatchNorm.convert_sync_batchnorm(model)[1]
+        >>> nn.SyncBatchNorm.convert_sync_batchnorm(model).get_submodule("1")
         SyncBatchNorm(8, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)  # 16 parameters
     """
 

@@ -106,6 +106,11 @@ def multi_head_attention_forward(
             raise TypeError(f"{caller}: {name} must be a Tensor, got {type(one).__name__}")
     num_heads = _checks.integer(caller, "num_heads", num_heads, 1)
     add_zero_attn = _checks.flag(caller, "add_zero_attn", add_zero_attn)
+    training = _checks.flag(caller, "training", training)
+    need_weights = _checks.flag(caller, "need_weights", need_weights)
+    average_attn_weights = _checks.flag(caller, "average_attn_weights", average_attn_weights)
+    use_separate_proj_weight = _checks.flag(caller, "use_separate_proj_weight", use_separate_proj_weight)
+    is_causal = _checks.flag(caller, "is_causal", is_causal)
     _check_ranks(caller, query, key, value, key_padding_mask, attn_mask)
     if is_causal and attn_mask is None:
         raise _checks.ArgumentError(f"{caller}: is_causal=True is a hint about attn_mask, which is required")

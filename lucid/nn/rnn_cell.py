@@ -95,7 +95,7 @@ class RNNCell(RNNCellBase):
 
     Example:
         >>> cell = nn.RNNCell(4, 8)
-        >>> state = None
+        >>> state = lucid.zeros(2, 8)
         >>> for x in lucid.randn(10, 2, 4):
         ...     state = cell(x, state)
         ...

@@ -298,7 +298,12 @@ def inplace_form(operation: Callable[..., Any], caller: str) -> "Callable[..., T
 
     @functools.wraps(operation)
     def call(*args: Any, **kwargs: Any) -> "Tensor":
-        return operation(*args, **kwargs, inplace=True)
+        try:
+            return operation(*args, **kwargs, inplace=True)
+        except Exception as error:
+            if str(error).startswith(f"{operation.__name__}: "):
+                error.args = (str(error).replace(operation.__name__, caller, 1),)
+            raise
 
     signature = inspect.signature(operation)
     kept = [one for name, one in signature.parameters.items() if name != "inplace"]

@@ -9,7 +9,7 @@ from lucid.ops._norms import power_norm, real_dtype, safe_sqrt
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
-__all__ = ["cdist", "pairwise_distance", "pdist", "renorm"]
+__all__ = ["pairwise_distance", "pdist"]
 
 _MODES = (
     "use_mm_for_euclid_dist_if_necessary", "use_mm_for_euclid_dist", "donot_use_mm_for_euclid_dist"

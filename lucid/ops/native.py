@@ -130,12 +130,11 @@ def grid_sampler_3d(
 def _grid_sampler(
     caller: str, input: TensorLike, grid: TensorLike, mode: int, padding_mode: int, align_corners: bool
 ) -> "Tensor":
-    found = []
-    for name, value, names in (("interpolation_mode", mode, _MODES), ("padding_mode", padding_mode, _PADDINGS)):
-        if _checks.integer(caller, name, value, 0) >= len(names):
+    for name, value in (("interpolation_mode", mode), ("padding_mode", padding_mode)):
+        if _checks.integer(caller, name, value, 0) > 2:
             raise _checks.ArgumentError(f"{caller}: {name} must be 0, 1 or 2, got {value}")
-        found.append(names[value])
-    return sampling.grid_sample(input, grid, *found, _checks.flag(caller, "align_corners", align_corners))
+    corners = _checks.flag(caller, "align_corners", align_corners)
+    return sampling.grid_sample(input, grid, _MODES[mode], _PADDINGS[padding_mode], corners)
 
 
 def affine_grid_generator(theta: TensorLike, size: Any, align_corners: bool) -> "Tensor":

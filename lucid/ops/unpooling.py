@@ -98,7 +98,8 @@ def max_unpool2d(
 
     Example:
         >>> x = lucid.tensor([[[1.0, 2.0], [4.0, 3.0]]])
-        >>> F.max_unpool2d(*F.max_pool2d(x, 2, return_indices=True), 2).tolist()
+        >>> y, positions = F.max_pool2d(x, 2, return_indices=True)
+        >>> F.max_unpool2d(y, positions, 2).tolist()
         [[[0.0, 0.0], [4.0, 0.0]]]
     """
     return _max_unpool("max_unpool2d", 2, input, indices, kernel_size, stride, padding, output_size, data_format)

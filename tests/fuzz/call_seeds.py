@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 import lucid
-from lucid import nn, optim
+from lucid import _late, nn, optim
 from lucid.nn import functional as F
 from tests.fuzz.captured_calls import Call, Given, captured, made, tensor
 
@@ -91,6 +91,8 @@ FUNCTIONS: dict[str, list[Call]] = {
     "randint_like": [of(M, 5), of(M, 1, 5, dtype="int32")],
     "native_layer_norm": [of(M, (3,), tensor(3), tensor(3), 1e-5)],
     "native_group_norm": [of(CUBE, tensor(3), tensor(3), 2, 3, 4, 1, 1e-5)],
+    "i0_": [of(M)],
+    "index_put_": [of(M, (tensor(2, dtype="int64"),), tensor(3))],
     "histogramdd": [of(tensor(4, 2), [2, 3], density=True), of(tensor(4, 2), 2, range=[0.0, 1.0, 0.0, 2.0])],
     "native_channel_shuffle": [of(IMAGES, 2)],
     **{name: [of(5, 3, 1), of(2, 2, dtype="int32")] for name in ("tril_indices", "triu_indices")},
@@ -593,7 +595,8 @@ def targets() -> dict[str, tuple[Callable[..., Any], list[Call]]]:
             found[name] = function, calls
 
     for name, function in _bodies(lucid, lucid.__all__).items():
-        add(f"lucid.{name}", function, VIEWS.get(name, FUNCTIONS.get(name, [])))
+        seeds = VIEWS.get(name, FUNCTIONS.get(name, []))
+        add(f"lucid.{name}", function, seeds, on_tensor=name in _late.IN_PLACE)
     for name, function in _bodies(F, F.__all__).items():
         add(f"functional.{name}", function, FUNCTIONAL.get(name, []))
     for module in (lucid.linalg, lucid.fft, lucid.signal.windows):

@@ -103,3 +103,7 @@ def test_complex_matrices_agree_with_numpy(name):
     values = values @ values.conj().swapaxes(-1, -2) + np.eye(4)
     found = getattr(lucid.linalg, name)(lucid.tensor(values.astype(np.complex64)))
     np.testing.assert_allclose(found.numpy(), getattr(np.linalg, name)(values), rtol=1e-4, atol=1e-4)
+
+
+def test_a_tensor_without_dimensions_has_an_inverse():
+    assert lucid.linalg.tensorinv(lucid.tensor(2.0), ind=1).item() == 0.5

@@ -16,7 +16,7 @@ import pytest
 
 import lucid
 import lucid.nn.functional as F
-from lucid import optim
+from lucid import _late, _tensor_methods, optim
 from tests.test_docstrings import examples as docstring_examples
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +25,7 @@ IMPORTS = """import numpy as np
 
 import lucid
 import lucid.nn.functional as F
-from lucid import data, metrics, models, nn, optim, training"""  # what the examples in docstrings use
+from lucid import data, distributions, metrics, models, nn, optim, training"""  # what the examples in docstrings use
 PYRIGHT = shutil.which("pyright") or shutil.which("pyright", path=str(Path(sys.executable).parent))
 
 
@@ -99,3 +99,15 @@ def test_all_has_every_public_name(module):
 @pytest.mark.parametrize("name", ["Tensor", "nn", "optim", "data", "models", "float32", "no_grad", "compile", "load"])
 def test_lucid_exports(name):
     assert name in lucid.__all__
+
+
+def test_late_names_are_declared():
+    """Type checkers see the names that ``lucid._late`` imports at their first use only where they are declared."""
+    assert set(_late.NAMES) <= set(lucid.__all__)
+    for module, names in ((lucid, _late.NAMES), (_tensor_methods, _late.METHODS)):
+        nodes = ast.walk(ast.parse(Path(module.__file__).read_text(encoding="utf-8")))
+        blocks = [one for one in nodes if isinstance(one, ast.If) and ast.unparse(one.test) == "TYPE_CHECKING"]
+        body = [statement for block in blocks for statement in block.body]
+        found = {alias.name for one in body if isinstance(one, ast.ImportFrom) for alias in one.names}
+        found |= {one.target.id for one in body if isinstance(one, ast.AnnAssign)}
+        assert set(names) <= found, sorted(set(names) - found)

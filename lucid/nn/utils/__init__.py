@@ -17,12 +17,6 @@ from lucid.nn.utils.convert_parameters import parameters_to_vector, vector_to_pa
 from lucid.nn.utils.fusion import fuse_conv_bn_eval, fuse_conv_bn_weights, fuse_linear_bn_eval, fuse_linear_bn_weights
 from lucid.nn.utils.init import skip_init
 
-__all__ = [
-    "clip_grad_norm", "clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "fuse_conv_bn_eval",
-    "fuse_conv_bn_weights", "fuse_linear_bn_eval", "fuse_linear_bn_weights", "get_total_norm", "parameters_to_vector",
-    "remove_spectral_norm", "remove_weight_norm", "skip_init", "spectral_norm", "vector_to_parameters", "weight_norm",
-]  # fmt: skip
-
 if TYPE_CHECKING:
     from lucid.nn.utils import parametrizations, prune
 else:  # type checkers would believe that every name exists
@@ -31,3 +25,11 @@ else:  # type checkers would believe that every name exists
         if name in ("parametrizations", "prune"):  # few programs need them
             return importlib.import_module(f"lucid.nn.utils.{name}")
         raise AttributeError(f"module 'lucid.nn.utils' has no attribute {name!r}")
+
+
+__all__ = [
+    "clip_grad_norm", "clip_grad_norm_", "clip_grad_value_", "clip_grads_with_norm_", "fuse_conv_bn_eval",
+    "fuse_conv_bn_weights", "fuse_linear_bn_eval", "fuse_linear_bn_weights", "get_total_norm", "parameters_to_vector",
+    "parametrizations", "prune", "remove_spectral_norm", "remove_weight_norm", "skip_init", "spectral_norm",
+    "vector_to_parameters", "weight_norm",
+]  # fmt: skip
