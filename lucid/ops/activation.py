@@ -121,7 +121,7 @@ def prelu(input: TensorLike, weight: TensorLike) -> mx.array:
 
 
 @op
-def hardshrink(input: TensorLike, lambd: float = 0.5) -> mx.array:
+def hardshrink(input: TensorLike, lambd: float = 0.5, *, out: None = None) -> mx.array:
     """``input``, or 0 where ``|input| <= lambd``."""
     x, bound = real_numbers("hardshrink", input), _checks.number("hardshrink", "lambd", lambd)
     return mx.where((x >= -bound) & (x <= bound), mx.array(0, x.dtype), x)

@@ -35,7 +35,12 @@ def bucketize(
 
 @op
 def isin(
-    elements: TensorLike, test_elements: TensorLike, *, assume_unique: bool = False, invert: bool = False
+    elements: TensorLike,
+    test_elements: TensorLike,
+    *,
+    assume_unique: bool = False,
+    invert: bool = False,
+    out: None = None,
 ) -> mx.array:
     """True where ``elements`` are among ``test_elements``; with ``invert``, where they are not."""
     x, among = array("isin", elements, "elements"), array("isin", test_elements, "test_elements")

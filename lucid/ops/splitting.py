@@ -159,9 +159,10 @@ def sum_to_size(input: TensorLike, size: Any) -> mx.array:
     if new < 0 or any(a not in (1, b) for a, b in zip(wanted, x.shape[new:], strict=True)):
         raise _checks.ArgumentError(f"sum_to_size: size {wanted} cannot be broadcast to shape {x.shape}")
     gone = [d for d in range(x.ndim) if d < new or (wanted[d - new] == 1 != x.shape[d])]
-    if not gone and wanted:
-        return x.astype(mx.int64) if x.dtype == mx.bool_ else x
-    return total(compact_if_empty(x), gone, True).reshape(wanted)  # of integers int64, as in PyTorch
+    # As in PyTorch, where a number is a sum of one number.
+    if x.dtype == mx.bool_ or ((gone or not wanted) and mx.issubdtype(x.dtype, mx.integer)):
+        x = x.astype(mx.int64)
+    return total(compact_if_empty(x), gone, True).reshape(wanted) if gone else x
 
 
 def _copy_of(view: Callable[..., Any], name: str = "") -> Callable[..., Any]:

@@ -223,6 +223,15 @@ SAMPLES: list[Deliberate] = [
         when=lambda sample: sample.dtype == "float64",
     ),
     Deliberate(
+        "`cov` with negative weights",
+        "`RuntimeError`",
+        "computes the formula",
+        "values are not read",
+        ops="cov",
+        kinds="accepts",
+        detail="weights cannot be negative",
+    ),
+    Deliberate(
         "`local_response_norm` of integers",
         "computes in integers where the batch is small",
         "`TypeError`",
