@@ -10,8 +10,8 @@ import lucid
 from lucid.nn import functional as F
 
 FAMILIES = [
-    "activation", "adaptive_pooling", "affine", "convolution", "ctc", "distance", "likelihood_loss", "loss",
-    "margin_loss", "normalization", "pooling", "rearrangement", "resize", "sampling", "unpooling",
+    "activation", "adaptive_pooling", "affine", "convolution", "ctc", "distance", "likelihood_loss", "linear_loss",
+    "loss", "margin_loss", "normalization", "pooling", "rearrangement", "resize", "sampling", "unpooling",
 ]  # fmt: skip
 PUBLIC = sorted(name for name, value in vars(F).items() if inspect.isfunction(value) and not name.startswith("_"))
 # Tested without PyTorch: in tests/ops/test_stochastic.py, tests/ops/test_normalization.py, and below.
