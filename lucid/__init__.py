@@ -125,6 +125,8 @@ bool = bool_
 int = int32
 
 if TYPE_CHECKING:  # what lucid._late imports when it is first used
+    from collections.abc import Callable
+
     from lucid import (
         checkpoint,
         data,
