@@ -125,6 +125,8 @@ bool = bool_
 int = int32
 
 if TYPE_CHECKING:  # what lucid._late imports when it is first used
+    from collections.abc import Callable
+
     from lucid import (
         checkpoint,
         data,
@@ -215,6 +217,64 @@ if TYPE_CHECKING:  # what lucid._late imports when it is first used
     from lucid.signal.short_time import istft, stft
     from lucid.special.elementary import i0
     from lucid.special.gamma import digamma, lgamma, mvlgamma, polygamma
+
+    abs_: Callable[..., Tensor]
+    acos_: Callable[..., Tensor]
+    acosh_: Callable[..., Tensor]
+    addmv_: Callable[..., Tensor]
+    arccos_: Callable[..., Tensor]
+    arccosh_: Callable[..., Tensor]
+    arcsin_: Callable[..., Tensor]
+    arcsinh_: Callable[..., Tensor]
+    arctan_: Callable[..., Tensor]
+    arctanh_: Callable[..., Tensor]
+    asin_: Callable[..., Tensor]
+    asinh_: Callable[..., Tensor]
+    atan_: Callable[..., Tensor]
+    atanh_: Callable[..., Tensor]
+    ceil_: Callable[..., Tensor]
+    clamp_: Callable[..., Tensor]
+    clamp_max_: Callable[..., Tensor]
+    clamp_min_: Callable[..., Tensor]
+    clip_: Callable[..., Tensor]
+    cos_: Callable[..., Tensor]
+    cosh_: Callable[..., Tensor]
+    deg2rad_: Callable[..., Tensor]
+    erf_: Callable[..., Tensor]
+    erfc_: Callable[..., Tensor]
+    exp2_: Callable[..., Tensor]
+    exp_: Callable[..., Tensor]
+    expm1_: Callable[..., Tensor]
+    fix_: Callable[..., Tensor]
+    floor_: Callable[..., Tensor]
+    frac_: Callable[..., Tensor]
+    gcd_: Callable[..., Tensor]
+    i0_: Callable[..., Tensor]
+    index_put_: Callable[..., Tensor]
+    lcm_: Callable[..., Tensor]
+    ldexp_: Callable[..., Tensor]
+    log10_: Callable[..., Tensor]
+    log1p_: Callable[..., Tensor]
+    log2_: Callable[..., Tensor]
+    log_: Callable[..., Tensor]
+    logit_: Callable[..., Tensor]
+    nan_to_num_: Callable[..., Tensor]
+    neg_: Callable[..., Tensor]
+    negative_: Callable[..., Tensor]
+    rad2deg_: Callable[..., Tensor]
+    reciprocal_: Callable[..., Tensor]
+    round_: Callable[..., Tensor]
+    rsqrt_: Callable[..., Tensor]
+    sigmoid_: Callable[..., Tensor]
+    sin_: Callable[..., Tensor]
+    sinc_: Callable[..., Tensor]
+    sinh_: Callable[..., Tensor]
+    sqrt_: Callable[..., Tensor]
+    square_: Callable[..., Tensor]
+    tan_: Callable[..., Tensor]
+    tanh_: Callable[..., Tensor]
+    trunc_: Callable[..., Tensor]
+    xlogy_: Callable[..., Tensor]
 else:  # type checkers would believe that every name exists
 
     def __getattr__(name):
@@ -237,59 +297,64 @@ def __dir__():
 
 __all__ = [
     "BFloat16Tensor", "BoolTensor", "ByteTensor", "CharTensor", "DoubleTensor", "FloatTensor", "Generator",
-    "HalfTensor", "IntTensor", "LongTensor", "ShortTensor", "Size", "Tensor", "__version__", "abs", "absolute", "acos",
-    "acosh", "add", "addbmm", "addcdiv", "addcmul", "addmm", "addmv", "addr", "affine_grid_generator", "alias_copy",
-    "all", "allclose", "amax", "amin", "aminmax", "amp", "angle", "any", "arange", "arccos", "arccosh", "arcsin",
-    "arcsinh", "arctan", "arctan2", "arctanh", "argmax", "argmin", "argsort", "argwhere", "as_strided",
-    "as_strided_copy", "as_strided_scatter", "as_tensor", "asarray", "asin", "asinh", "atan", "atan2", "atanh",
-    "atleast_1d", "atleast_2d", "atleast_3d", "autocast", "autograd", "baddbmm", "bartlett_window", "bernoulli",
-    "bfloat16", "bincount", "bitwise_and", "bitwise_left_shift", "bitwise_not", "bitwise_or", "bitwise_right_shift",
-    "bitwise_xor", "blackman_window", "block_diag", "bmm", "bool", "bool_", "broadcast_shapes", "broadcast_tensors",
-    "broadcast_to", "bucketize", "can_cast", "cartesian_prod", "cat", "cdist", "ceil", "celu", "celu_", "chain_matmul",
-    "channels_last", "channels_last_3d", "checkpoint", "cholesky", "cholesky_inverse", "cholesky_solve", "chunk",
-    "clamp", "clamp_max", "clamp_min", "clip", "clone", "column_stack", "combinations", "compile", "complex",
-    "complex64", "concat", "concatenate", "conj", "conj_physical", "constant_pad_nd", "contiguous", "contiguous_format",
-    "copysign", "corrcoef", "cos", "cosh", "count_nonzero", "cov", "cross", "cummax", "cummin", "cumprod", "cumsum",
-    "cumulative_trapezoid", "data", "debug", "default_generator", "deg2rad", "det", "device", "diag", "diag_embed",
-    "diagflat", "diagonal", "diagonal_copy", "diagonal_scatter", "diff", "digamma", "dist", "distributed",
-    "distributions", "div", "divide", "dot", "double", "dsplit", "dstack", "einsum", "empty", "empty_like",
-    "empty_permuted", "empty_strided", "enable_grad", "eq", "equal", "erf", "erfc", "erfinv", "exp", "exp2", "expand",
-    "expand_as", "expand_copy", "expm1", "eye", "fft", "fill", "finfo", "fix", "flatten", "flip", "fliplr", "flipud",
-    "float", "float16", "float32", "float64", "float_power", "floor", "floor_divide", "fmax", "fmin", "fmod", "frac",
-    "frexp", "from_dlpack", "from_numpy", "frombuffer", "full", "full_like", "func", "gather", "gcd", "ge", "geqrf",
+    "HalfTensor", "IntTensor", "LongTensor", "ShortTensor", "Size", "Tensor", "__version__", "abs", "abs_", "absolute",
+    "acos", "acos_", "acosh", "acosh_", "add", "addbmm", "addcdiv", "addcmul", "addmm", "addmv", "addmv_", "addr",
+    "affine_grid_generator", "alias_copy", "all", "allclose", "amax", "amin", "aminmax", "amp", "angle", "any",
+    "arange", "arccos", "arccos_", "arccosh", "arccosh_", "arcsin", "arcsin_", "arcsinh", "arcsinh_", "arctan",
+    "arctan2", "arctan_", "arctanh", "arctanh_", "argmax", "argmin", "argsort", "argwhere", "as_strided",
+    "as_strided_copy", "as_strided_scatter", "as_tensor", "asarray", "asin", "asin_", "asinh", "asinh_", "atan",
+    "atan2", "atan_", "atanh", "atanh_", "atleast_1d", "atleast_2d", "atleast_3d", "autocast", "autograd", "baddbmm",
+    "bartlett_window", "bernoulli", "bfloat16", "bincount", "bitwise_and", "bitwise_left_shift", "bitwise_not",
+    "bitwise_or", "bitwise_right_shift", "bitwise_xor", "blackman_window", "block_diag", "bmm", "bool", "bool_",
+    "broadcast_shapes", "broadcast_tensors", "broadcast_to", "bucketize", "can_cast", "cartesian_prod", "cat", "cdist",
+    "ceil", "ceil_", "celu", "celu_", "chain_matmul", "channels_last", "channels_last_3d", "checkpoint", "cholesky",
+    "cholesky_inverse", "cholesky_solve", "chunk", "clamp", "clamp_", "clamp_max", "clamp_max_", "clamp_min",
+    "clamp_min_", "clip", "clip_", "clone", "column_stack", "combinations", "compile", "complex", "complex64", "concat",
+    "concatenate", "conj", "conj_physical", "constant_pad_nd", "contiguous", "contiguous_format", "copysign",
+    "corrcoef", "cos", "cos_", "cosh", "cosh_", "count_nonzero", "cov", "cross", "cummax", "cummin", "cumprod",
+    "cumsum", "cumulative_trapezoid", "data", "debug", "default_generator", "deg2rad", "deg2rad_", "det", "device",
+    "diag", "diag_embed", "diagflat", "diagonal", "diagonal_copy", "diagonal_scatter", "diff", "digamma", "dist",
+    "distributed", "distributions", "div", "divide", "dot", "double", "dsplit", "dstack", "einsum", "empty",
+    "empty_like", "empty_permuted", "empty_strided", "enable_grad", "eq", "equal", "erf", "erf_", "erfc", "erfc_",
+    "erfinv", "exp", "exp2", "exp2_", "exp_", "expand", "expand_as", "expand_copy", "expm1", "expm1_", "eye", "fft",
+    "fill", "finfo", "fix", "fix_", "flatten", "flip", "fliplr", "flipud", "float", "float16", "float32", "float64",
+    "float_power", "floor", "floor_", "floor_divide", "fmax", "fmin", "fmod", "frac", "frac_", "frexp", "from_dlpack",
+    "from_numpy", "frombuffer", "full", "full_like", "func", "gather", "gcd", "gcd_", "ge", "geqrf",
     "get_default_device", "get_default_dtype", "get_rng_state", "gradient", "greater", "greater_equal", "grid_sampler",
     "grid_sampler_2d", "grid_sampler_3d", "gt", "half", "hamming_window", "hann_window", "hardshrink", "heaviside",
-    "histc", "histogram", "histogramdd", "hsplit", "hstack", "hypot", "i0", "iinfo", "imag", "index_add", "index_copy",
-    "index_fill", "index_put", "index_reduce", "index_select", "inference_mode", "initial_seed", "inner", "int",
-    "int16", "int32", "int64", "int8", "inverse", "is_autocast_enabled", "is_complex", "is_conj", "is_floating_point",
-    "is_grad_enabled", "is_inference_mode_enabled", "is_neg", "is_nonzero", "is_same_size", "is_signed", "is_tensor",
-    "isclose", "isfinite", "isin", "isinf", "isnan", "isneginf", "isposinf", "isreal", "istft", "kaiser_window", "kron",
-    "kthvalue", "layout", "lcm", "ldexp", "le", "lerp", "less", "less_equal", "lgamma", "linalg", "linspace", "load",
-    "log", "log10", "log1p", "log2", "log_softmax", "logaddexp", "logaddexp2", "logcumsumexp", "logdet", "logical_and",
-    "logical_not", "logical_or", "logical_xor", "logit", "logspace", "logsumexp", "long", "lt", "lu", "lu_solve",
+    "histc", "histogram", "histogramdd", "hsplit", "hstack", "hypot", "i0", "i0_", "iinfo", "imag", "index_add",
+    "index_copy", "index_fill", "index_put", "index_put_", "index_reduce", "index_select", "inference_mode",
+    "initial_seed", "inner", "int", "int16", "int32", "int64", "int8", "inverse", "is_autocast_enabled", "is_complex",
+    "is_conj", "is_floating_point", "is_grad_enabled", "is_inference_mode_enabled", "is_neg", "is_nonzero",
+    "is_same_size", "is_signed", "is_tensor", "isclose", "isfinite", "isin", "isinf", "isnan", "isneginf", "isposinf",
+    "isreal", "istft", "kaiser_window", "kron", "kthvalue", "layout", "lcm", "lcm_", "ldexp", "ldexp_", "le", "lerp",
+    "less", "less_equal", "lgamma", "linalg", "linspace", "load", "log", "log10", "log10_", "log1p", "log1p_", "log2",
+    "log2_", "log_", "log_softmax", "logaddexp", "logaddexp2", "logcumsumexp", "logdet", "logical_and", "logical_not",
+    "logical_or", "logical_xor", "logit", "logit_", "logspace", "logsumexp", "long", "lt", "lu", "lu_solve",
     "lu_unpack", "manual_seed", "masked", "masked_fill", "masked_scatter", "masked_select", "matmul", "matrix_exp",
     "matrix_power", "max", "max_pool2d_with_indices_backward", "maximum", "mean", "median", "memory", "memory_format",
     "meshgrid", "metrics", "min", "minimum", "mm", "mode", "models", "moveaxis", "movedim", "msort", "mul",
-    "multinomial", "multiply", "mv", "mvlgamma", "nan_to_num", "nanmean", "nanmedian", "nanquantile", "nansum",
-    "narrow", "narrow_copy", "native_channel_shuffle", "native_group_norm", "native_layer_norm", "ne", "neg",
-    "negative", "nextafter", "nn", "no_grad", "nonzero", "nonzero_static", "norm", "normal", "not_equal", "numel",
-    "one_hot", "ones", "ones_like", "optim", "orgqr", "ormqr", "outer", "pad", "pca_lowrank", "permutation", "permute",
-    "permute_copy", "pinverse", "polar", "polygamma", "positive", "pow", "prelu", "preserve_format", "prod", "profile",
-    "promote_types", "put", "qr", "quantile", "rad2deg", "rand", "rand_like", "randint", "randint_like", "randn",
-    "randn_like", "random", "randperm", "ravel", "real", "reciprocal", "relu", "relu_", "remainder", "renorm", "repeat",
-    "repeat_interleave", "reshape", "reshape_as", "resolve_conj", "resolve_neg", "result_type", "roll", "rot90",
-    "round", "row_stack", "rsqrt", "rsub", "save", "scalar_tensor", "scatter", "scatter_add", "scatter_reduce",
-    "searchsorted", "seed", "select", "select_copy", "select_scatter", "selu", "selu_", "serialization",
-    "set_default_device", "set_default_dtype", "set_default_tensor_type", "set_grad_enabled", "set_printoptions",
-    "set_rng_state", "sgn", "short", "sigmoid", "sign", "signal", "signbit", "sin", "sinc", "sinh", "slice_scatter",
+    "multinomial", "multiply", "mv", "mvlgamma", "nan_to_num", "nan_to_num_", "nanmean", "nanmedian", "nanquantile",
+    "nansum", "narrow", "narrow_copy", "native_channel_shuffle", "native_group_norm", "native_layer_norm", "ne", "neg",
+    "neg_", "negative", "negative_", "nextafter", "nn", "no_grad", "nonzero", "nonzero_static", "norm", "normal",
+    "not_equal", "numel", "one_hot", "ones", "ones_like", "optim", "orgqr", "ormqr", "outer", "pad", "pca_lowrank",
+    "permutation", "permute", "permute_copy", "pinverse", "polar", "polygamma", "positive", "pow", "prelu",
+    "preserve_format", "prod", "profile", "promote_types", "put", "qr", "quantile", "rad2deg", "rad2deg_", "rand",
+    "rand_like", "randint", "randint_like", "randn", "randn_like", "random", "randperm", "ravel", "real", "reciprocal",
+    "reciprocal_", "relu", "relu_", "remainder", "renorm", "repeat", "repeat_interleave", "reshape", "reshape_as",
+    "resolve_conj", "resolve_neg", "result_type", "roll", "rot90", "round", "round_", "row_stack", "rsqrt", "rsqrt_",
+    "rsub", "save", "scalar_tensor", "scatter", "scatter_add", "scatter_reduce", "searchsorted", "seed", "select",
+    "select_copy", "select_scatter", "selu", "selu_", "serialization", "set_default_device", "set_default_dtype",
+    "set_default_tensor_type", "set_grad_enabled", "set_printoptions", "set_rng_state", "sgn", "short", "sigmoid",
+    "sigmoid_", "sign", "signal", "signbit", "sin", "sin_", "sinc", "sinc_", "sinh", "sinh_", "slice_scatter",
     "slogdet", "softmax", "sort", "special", "split", "split_copy", "split_with_sizes", "split_with_sizes_copy", "sqrt",
-    "square", "squeeze", "squeeze_copy", "stack", "std", "std_mean", "stft", "strided", "sub", "subtract", "sum",
-    "sum_to_size", "summary", "svd", "svd_lowrank", "swapaxes", "swapdims", "t", "t_copy", "take", "take_along_dim",
-    "tan", "tanh", "tensor", "tensor_split", "tensordot", "threshold", "threshold_", "tile", "topk", "trace",
-    "transpose", "transpose_copy", "trapezoid", "trapz", "triangular_solve", "tril", "tril_indices", "triu",
-    "triu_indices", "true_divide", "trunc", "uint16", "uint32", "uint64", "uint8", "unbind", "unbind_copy", "unflatten",
-    "unfold", "unfold_copy", "uniform", "unique", "unique_consecutive", "unravel_index", "unsafe_chunk", "unsafe_split",
-    "unsafe_split_with_sizes", "unsqueeze", "unsqueeze_copy", "utils", "vander", "var", "var_mean", "vdot", "view",
-    "view_as", "view_as_complex", "view_as_real", "view_copy", "vmap", "vsplit", "vstack", "where", "xlogy", "zeros",
-    "zeros_like",
+    "sqrt_", "square", "square_", "squeeze", "squeeze_copy", "stack", "std", "std_mean", "stft", "strided", "sub",
+    "subtract", "sum", "sum_to_size", "summary", "svd", "svd_lowrank", "swapaxes", "swapdims", "t", "t_copy", "take",
+    "take_along_dim", "tan", "tan_", "tanh", "tanh_", "tensor", "tensor_split", "tensordot", "threshold", "threshold_",
+    "tile", "topk", "trace", "transpose", "transpose_copy", "trapezoid", "trapz", "triangular_solve", "tril",
+    "tril_indices", "triu", "triu_indices", "true_divide", "trunc", "trunc_", "uint16", "uint32", "uint64", "uint8",
+    "unbind", "unbind_copy", "unflatten", "unfold", "unfold_copy", "uniform", "unique", "unique_consecutive",
+    "unravel_index", "unsafe_chunk", "unsafe_split", "unsafe_split_with_sizes", "unsqueeze", "unsqueeze_copy", "utils",
+    "vander", "var", "var_mean", "vdot", "view", "view_as", "view_as_complex", "view_as_real", "view_copy", "vmap",
+    "vsplit", "vstack", "where", "xlogy", "xlogy_", "zeros", "zeros_like",
 ]  # fmt: skip
