@@ -39,8 +39,9 @@ def test_results_are_those_of_pytorch(family):
 def test_all_that_exists_has_samples():
     if set(storage.names()) != RAN:
         pytest.skip(NEEDS_ALL)
-    names = json.loads(storage.NAMES.read_text())
-    missing = [one for one in names if one not in RECORDED and replay.exists(one)]
+    # Its samples are built from another layer, which no file holds; tests/nn compares it.
+    names = set(json.loads(storage.NAMES.read_text())) - {"nn.TransformerEncoder"}
+    missing = [one for one in sorted(names) if one not in RECORDED and replay.exists(one)]
     assert missing == [], "run: python -m tests.conformance.record_samples, in an environment with PyTorch"
 
 
