@@ -76,10 +76,10 @@ template <
     typename B, typename Bounds, typename Y>
 inline void rolling_forward(
     X x, Weight weight, B bias, Bounds bounds, Y y, threadgroup R* shared, int height, int width, int channels,
-    uint3 at, uint3 local, uint3 group) {
+    uint3 at, uint3 position, uint3 group) {
   const int top = bounds[0], out_height = bounds[2], out_width = bounds[3], zero = bounds[4], rows = bounds[5];
   const int c = int(at.x);
-  const int lane = int(local.x);
+  const int lane = int(position.x);
   const int strips = (out_width + S - 1) / S;
   const int column = int(at.y) % strips * S;
   const int begin = int(at.y) / strips * rows;
@@ -90,7 +90,7 @@ inline void rolling_forward(
   weight += size_t(c - lane) * size_t(KH * KW);
   const int taps = min(int(group.x), channels - (c - lane)) * (KH * KW);
 #pragma unroll 1
-  for (int i = int(local.y * group.x + local.x); i < taps; i += int(group.x * group.y)) {
+  for (int i = int(position.y * group.x + position.x); i < taps; i += int(group.x * group.y)) {
     shared[i] = R(weight[i]);
   }
   threadgroup_barrier(mem_flags::mem_threadgroup);

@@ -243,7 +243,7 @@ def addbmm(
     return _scaled_sum("addbmm", input, product("addbmm", first, second), beta, alpha)
 
 
-@op
+@op(autocast="half")
 def addr(
     input: TensorLike, vec1: TensorLike, vec2: TensorLike, *, beta: float = 1, alpha: float = 1, out: None = None
 ) -> mx.array:

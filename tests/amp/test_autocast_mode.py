@@ -40,8 +40,9 @@ def test_dtypes_match_pytorch_except_for_the_listed_ones(case):
 
 # Every operation that autocast treats specially; all others follow their inputs.
 HALF = {
-    "linear", "matmul", "mm", "bmm", "mv", "dot", "inner", "addmm", "addmv", "baddbmm", "tensordot", "einsum",
-    "conv1d", "conv2d", "conv_transpose1d", "conv_transpose2d",
+    "linear", "matmul", "mm", "bmm", "mv", "dot", "vdot", "inner", "addmm", "addmv", "addr", "addbmm", "baddbmm",
+    "tensordot", "einsum", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
+    "attention", "bilinear", "prelu", "recurrent_layer",
 }  # fmt: skip
 FLOAT32 = {
     "layer_norm", "rms_norm", "group_norm", "batch_norm_with_statistics", "batch_norm_of_batch",
@@ -53,6 +54,11 @@ FLOAT32 = {
     "cumsum", "cumprod", "trace",
     "exp", "exp2", "expm1", "log", "log1p", "log2", "log10", "logaddexp", "pow", "square", "rsqrt", "reciprocal",
     "tan", "sinh", "cosh", "asin", "acos", "erfinv",
+    "_affine_grid", "_ctc", "_gaussian_nll_loss", "_sampled", "_triplet", "cdist", "channel_moments",
+    "cosine_embedding_loss", "cross_map_lrn2d", "float_power", "gumbel_softmax", "hinge_embedding_loss",
+    "instance_norm_of_batch", "local_response_norm", "logaddexp2", "logcumsumexp", "margin_ranking_loss",
+    "multi_margin_loss", "multilabel_margin_loss", "multilabel_soft_margin_loss", "nanmean", "nanquantile", "nansum",
+    "poisson_nll_loss", "quantile", "soft_margin_loss",
 }  # fmt: skip
 
 
@@ -65,7 +71,7 @@ def operations():
             for function in vars(module).values()
             if hasattr(function, "__wrapped__") and function.__module__ == module.__name__
         }
-        for module in [*modules, lucid.linalg]
+        for module in [*modules, importlib.import_module("lucid.linalg.norms")]
     }
 
 
@@ -78,8 +84,9 @@ def test_the_operations_of_each_policy_are_exactly_these(policy, names):
 
 def test_every_operation_of_some_families_has_a_policy():
     found = operations()
-    assert set(found["convolution"]) | set(found["matrix"]) - {"outer"} | {"linear"} == HALF
-    for family in ("normalization", "loss", "linalg"):
+    of_others = {"attention", "bilinear", "linear", "prelu", "recurrent_layer", "vdot"}
+    assert set(found["convolution"]) | set(found["matrix"]) - {"outer"} | of_others == HALF
+    for family in ("normalization", "loss", "norms"):
         assert set(found[family]) - {"multiply"} <= FLOAT32, family
     chosen = {"max", "min", "amax", "amin", "aminmax", "argmax", "argmin", "any", "all", "count_nonzero", "median",
               "kthvalue"}  # fmt: skip  # these do not round

@@ -33,5 +33,6 @@ def check_legal_metal(monkeypatch, launch):
         finally:
             library.clear_cache()
     for text in texts.values():
-        assert strict.check(*text) == []
+        faults = strict.check(*text)
+        assert faults == [], faults
     return list(texts)

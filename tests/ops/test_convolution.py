@@ -15,7 +15,7 @@ from tests.checking import check, recorded
 from tests.ops.layouts import same_in_both
 
 
-@pytest.mark.parametrize(("case", "record"), recorded("ops_convolution"))
+@pytest.mark.parametrize(("case", "record"), [*recorded("ops_convolution"), *recorded("ops_volume_convolution")])
 def test_agrees_with_pytorch(case, record):
     check(case, record)
 

@@ -46,5 +46,5 @@ def test_muon_is_within_bfloat16_of_pytorch(case):
 def test_every_optimizer_is_recorded():
     # PyTorch has no Lion, EMA is not an optimizer, SparseAdam takes sparse gradients, LBFGS a closure: see their tests.
     others = {"Optimizer", "Lion", "EMA", "SparseAdam", "LBFGS"}
-    words = {name for name in vars(lucid.optim) if name[0].isupper()} - others
+    words = {name for name in lucid.optim.__all__ if name[0].isupper()} - others
     assert words == {case.optimizer for case in CASES}

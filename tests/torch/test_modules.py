@@ -186,7 +186,8 @@ torch.manual_seed(rank)
 model = DDP(torch.nn.Linear(2, 1, bias=False))
 (model(torch.full((1, 2), float(rank))).sum()).backward()
 dist.barrier()
-print(total.item(), [g.item() for g in gathered], joined.tolist(), first.item(), model.module.weight.grad.tolist())
+found = (total.item(), [g.item() for g in gathered], joined.tolist(), first.item(), model.module.weight.grad.tolist())
+print(" ".join(map(str, found)) + "\\n", end="")  # in one piece, as both processes print
 dist.destroy_process_group()
 """
 
