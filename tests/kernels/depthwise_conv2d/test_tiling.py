@@ -164,6 +164,12 @@ def test_single_images_get_smaller_tiles(channels, size):
     assert chosen.threads == THREADS
 
 
+@pytest.mark.parametrize(("channels", "size"), STAGES[:2])
+def test_small_batches_get_more_threads_than_the_smallest_gpu_needs(channels, size):
+    chosen = default_forward_tiling("metal", KERNEL, (4, channels, size, size))
+    assert threads(chosen, 4, channels, size) >= 10_000
+
+
 @pytest.mark.parametrize(
     ("architecture", "wanted"),
     [("applegpu_g13g", 4096), ("applegpu_g16s", 16384), ("applegpu_g14d", 32768), ("armv9s", 4096)],

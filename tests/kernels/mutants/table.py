@@ -78,6 +78,7 @@ _LINES = _tests("depthwise_conv2d/test_traffic", "each_access_of_a_simdgroup_rea
 _WHOLE = _tests("depthwise_conv2d/test_dispatch", "whole_threadgroups_as_cuda_launches_them")
 _FULL = ("tests/kernels/depthwise_conv2d/test_dispatch.py::test_the_weight_gradient_is_right_for_every_tiling[3-4]",)
 _SINGLE = _tests("depthwise_conv2d/test_tiling", "single_images_get_smaller_tiles")
+_SMALL = _tests("depthwise_conv2d/test_tiling", "small_batches_get_more_threads_than_the_smallest_gpu_needs")
 _CHOICE = _tests("depthwise_conv2d/test_launch", "a_stated_condition_chooses", "the_geometry_chooses_the_function")
 _WIDE = _tests("depthwise_conv2d/test_accuracy", "more_channels_than_threads_in_a_threadgroup")
 _VALUES = _tests("test_biased_gelu", "value_and_gradients", "large_values_and_nan", "chunks")
@@ -851,7 +852,7 @@ _HOST = [
     Mutant(_TILING, "strips of 16", "STRIPS = (4, ", "STRIPS = (16, ", _BATCH + _TILINGS),
     Mutant(_TILING, "strips of 3 by default", "_TILES = ((4, 14),", "_TILES = ((3, 14),", _BATCH),
     Mutant(_TILING, "too few threads for a single image", "_MIN_THREADS = 4096", "_MIN_THREADS = 64", _SINGLE),
-    Mutant(_TILING, "one chunk for a single image", "_TARGET_THREADS = 16384", "_TARGET_THREADS = 1", _SINGLE),
+    Mutant(_TILING, "few chunks for small batches", "_TARGET_THREADS = 16384", "_TARGET_THREADS = 1", _SMALL),
     Mutant(
         _TILING,
         "too few threads in the weight gradient",
@@ -952,13 +953,6 @@ _HOST = [
         "min(-(-_TARGET_THREADS // channels), rows // _MIN_ROWS)",
         "min(1, rows // _MIN_ROWS)",
         _VALUES,
-    ),
-    Mutant(
-        _BIASED_GELU,
-        "partial sums in 16 bits",
-        "        output_dtypes=[h.dtype, mx.float32],",
-        "        output_dtypes=[h.dtype, h.dtype],",
-        _GELU_16,
     ),
     Mutant(
         _GRN,
