@@ -46,7 +46,7 @@ class Library:
 
 def test_every_function_is_compared_with_pytorch_or_its_formula():
     library = Library()
-    for family in [*FAMILIES, "attention"]:
+    for family in [*FAMILIES, "attention", "volume_convolution"]:
         for case in importlib.import_module(f"tests.reference.cases_ops_{family}").CASES:
             inputs = [lucid.tensor(one.values(case.rng()), dtype=one.dtype) for one in case.inputs]
             assert case.run(library, *inputs) is not None  # not evaluated: the comparison is in tests/ops
