@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from lucid import _checks
@@ -27,26 +28,21 @@ def fraction(caller: str, name: str, value: Any) -> float:
     return number
 
 
-def betas(caller: str, value: Any) -> tuple[float, float]:
-    """Two decay rates."""
-    if not isinstance(value, tuple | list) or len(value) != 2:
-        raise ValueError(f"{caller}: betas must be two numbers, got {value!r}")
-    return fraction(caller, "betas[0]", value[0]), fraction(caller, "betas[1]", value[1])
-
-
 flag = _checks.strict_flag
 
 
-def pair(caller: str, name: str, value: Any) -> tuple[float, float]:
-    """Two numbers."""
+def pair(
+    caller: str, name: str, value: Any, check: Callable[[str, str, Any], float] = _checks.number
+) -> tuple[float, float]:
+    """Two numbers, each as ``check`` returns it; pass ``fraction`` for decay rates."""
     if not isinstance(value, tuple | list) or len(value) != 2:
         raise ValueError(f"{caller}: {name} must be two numbers, got {value!r}")
-    return _checks.number(caller, f"{name}[0]", value[0]), _checks.number(caller, f"{name}[1]", value[1])
+    return check(caller, f"{name}[0]", value[0]), check(caller, f"{name}[1]", value[1])
 
 
 def check_adaptive(caller: str, group: ParamGroup) -> None:
     """Validate the options that Adam and its relatives have in common."""
-    group["betas"] = betas(caller, group["betas"])
+    group["betas"] = pair(caller, "betas", group["betas"], fraction)
     for name in ("eps", "weight_decay"):
         group[name] = _checks.number(caller, name, group[name], 0.0)
     flag(caller, "maximize", group["maximize"])
