@@ -54,7 +54,7 @@ class Case:
         return min(max(2**30 // self.min_bytes, 1), 256)
 
     def arrays(self) -> tuple[mx.array, mx.array, mx.array]:
-        """x, weight and an output gradient; taps add up to about 1 per channel, so that few chained calls change little."""
+        """x, weight and an output gradient; taps add up to about 1, so that few chained calls change little."""
         x, dy = mx.random.normal(self.shape), mx.random.normal(self.shape)
         weight = mx.random.uniform(shape=(self.channels, 1, self.kernel, self.kernel)) * 2 / self.kernel**2
         x, weight, dy = (array.astype(DTYPES[self.dtype]) for array in (x, weight, dy))
