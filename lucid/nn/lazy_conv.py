@@ -9,10 +9,10 @@ from lucid.nn.conv import (
     Conv1d,
     Conv2d,
     Conv3d,
+    Convolution,
     ConvTranspose1d,
     ConvTranspose2d,
     ConvTranspose3d,
-    Convolution,
     Ints,
     TransposedConvolution,
 )
