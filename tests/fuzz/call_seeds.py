@@ -91,6 +91,7 @@ FUNCTIONS: dict[str, list[Call]] = {
     "randint_like": [of(M, 5), of(M, 1, 5, dtype="int32")],
     **{name: [of(M, M), of(M, 2.0)] for name in ("igamma", "igammac")},
     **{f"special.{name}": [of(M, tensor(3))] for name in ("gammainc", "gammaincc")},
+    "special.airy_ai": [of(M)],
     "native_layer_norm": [of(M, (3,), tensor(3), tensor(3), 1e-5)],
     "native_batch_norm": [of(CUBE, tensor(3), tensor(3), tensor(3), tensor(3), True, 0.1, 1e-5)],
     "native_group_norm": [of(CUBE, tensor(3), tensor(3), 2, 3, 4, 1, 1e-5)],
