@@ -1,16 +1,18 @@
 """Gradients of operations that select values: what is not selected gets 0, whatever the cotangent is.
 
-``mx.vjp`` multiplies the cotangent by 0 there, which leaves NaN where it is NaN or infinite, as in front of the square
-root of ``relu(x)``. So does a backward pass that is recorded, with ``create_graph=True``, which takes ``mx.vjp``. Each
-function has the arguments of its operation behind the cotangent, see ``op(vjp=...)``.
+``mx.vjp`` multiplies the cotangent by 0 there, which leaves NaN where it is NaN or infinite, as in front of the
+square root of ``relu(x)``. Each function has the arguments of its operation behind the cotangent, see
+``op(vjp=...)``. The tape calls it in recorded backward passes too, because of its attribute ``selects``.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import mlx.core as mx
 
 from lucid.ops._common import FLOATING
 
+F = TypeVar("F", bound=Callable[..., Any])
 Gradients = tuple[mx.array | None, ...]
 
 
@@ -32,6 +34,12 @@ def _are_numbers(*values: Any) -> bool:
     return all(isinstance(one, mx.array) or (isinstance(one, int | float) and one == one) for one in values)
 
 
+def _selects(function: F) -> F:
+    function.selects = True  # type: ignore[attr-defined]
+    return function
+
+
+@_selects
 def where_vjp(
     cotangent: mx.array, condition: mx.array, input: Any = None, other: Any = None, *, out: None = None
 ) -> Gradients:
@@ -39,40 +47,49 @@ def where_vjp(
     return None, _taken(cotangent, condition, input), _taken(cotangent, ~condition, other)
 
 
+@_selects
 def masked_fill_vjp(cotangent: mx.array, input: mx.array, mask: mx.array, value: Any) -> Gradients:
     return _taken(cotangent, ~mask, input), None, _taken(cotangent, mask, value)
 
 
+@_selects
 def relu_vjp(cotangent: mx.array, input: mx.array) -> Gradients:
     return (_taken(cotangent, ~(input <= 0), input),)
 
 
+@_selects
 def threshold_vjp(cotangent: mx.array, input: mx.array, threshold: Any, value: Any) -> Gradients | None:
     return (_taken(cotangent, ~(input <= threshold), input),) if _are_numbers(threshold) else None
 
 
+@_selects
 def hardtanh_vjp(cotangent: mx.array, input: mx.array, min_val: Any = -1.0, max_val: Any = 1.0) -> Gradients | None:
     if not _are_numbers(min_val, max_val):
         return None
     return (_taken(cotangent, ~((input <= min_val) | (input >= max_val)), input),)
 
 
+@_selects
 def relu6_vjp(cotangent: mx.array, input: mx.array) -> Gradients | None:
     return hardtanh_vjp(cotangent, input, 0.0, 6.0)
 
 
+@_selects
 def shrink_vjp(cotangent: mx.array, input: mx.array, lambd: Any = 0.5, *, out: None = None) -> Gradients | None:
     return (_taken(cotangent, ~((input >= -lambd) & (input <= lambd)), input),) if _are_numbers(lambd) else None
 
 
+@_selects
 def hardsigmoid_vjp(cotangent: mx.array, input: mx.array) -> Gradients:
     return (_taken(cotangent / 6, ~((input <= -3) | (input >= 3)), input),)
 
 
+@_selects
 def leaky_relu_vjp(cotangent: mx.array, input: mx.array, negative_slope: Any = 0.01) -> Gradients | None:
     return (mx.where(input > 0, cotangent, cotangent * negative_slope),) if _are_numbers(negative_slope) else None
 
 
+@_selects
 def clamp_vjp(
     cotangent: mx.array, input: mx.array, min: Any = None, max: Any = None, *, out: None = None
 ) -> Gradients | None:
@@ -92,16 +109,19 @@ def clamp_vjp(
     )
 
 
+@_selects
 def clamp_min_vjp(cotangent: mx.array, input: mx.array, min: Any, *, out: None = None) -> Gradients | None:
     found = clamp_vjp(cotangent, input, min)
     return None if found is None else found[:2]
 
 
+@_selects
 def clamp_max_vjp(cotangent: mx.array, input: mx.array, max: Any, *, out: None = None) -> Gradients | None:
     found = clamp_vjp(cotangent, input, None, max)
     return None if found is None else (found[0], found[2])
 
 
+@_selects
 def maximum_vjp(cotangent: mx.array, input: Any, other: Any, *, out: None = None) -> Gradients | None:
     if not _are_numbers(input, other):
         return None
@@ -109,6 +129,7 @@ def maximum_vjp(cotangent: mx.array, input: Any, other: Any, *, out: None = None
     return _taken(shared, ~(input < other), input), _taken(shared, ~(other < input), other)
 
 
+@_selects
 def minimum_vjp(cotangent: mx.array, input: Any, other: Any, *, out: None = None) -> Gradients | None:
     if not _are_numbers(input, other):
         return None
@@ -116,10 +137,12 @@ def minimum_vjp(cotangent: mx.array, input: Any, other: Any, *, out: None = None
     return _taken(shared, ~(input > other), input), _taken(shared, ~(other > input), other)
 
 
+@_selects
 def fmax_vjp(cotangent: mx.array, input: Any, other: Any, *, out: None = None) -> Gradients | None:
     return _first_or_second(cotangent, input, other, lambda: input >= other)
 
 
+@_selects
 def fmin_vjp(cotangent: mx.array, input: Any, other: Any, *, out: None = None) -> Gradients | None:
     return _first_or_second(cotangent, input, other, lambda: input <= other)
 
