@@ -151,7 +151,7 @@ ARGUMENTS = {
     "index_add": (1, lucid.tensor([2, 0]), SOURCE), "index_copy": (1, lucid.tensor([2, 0]), SOURCE),
     "index_fill": (1, lucid.tensor([2, 0]), 9.0), "lerp": (POSITIVE, 0.3), "scatter": (1, INDEX, SOURCE),
     "scatter_add": (1, INDEX, SOURCE), "masked_fill": (POSITIVE > 0.5, 4.0), "acosh": None, "arccosh": None,
-    "float_power": None,
+    "float_power": None, "resize": None,
 }  # fmt: skip
 BINARY = {
     "add", "sub", "subtract", "mul", "multiply", "div", "divide", "true_divide", "floor_divide", "remainder", "fmod",

@@ -59,14 +59,14 @@ SELECTIONS = {
     "clamp": selecting(
         lucid.clamp, lambda x, low, high: mx.minimum(mx.maximum(x, low), high), (5, 4, 7), (4, 1), (1, 7)
     )
-    + selecting(lambda x: lucid.clamp(x, -0.5, 0.7), lambda x: mx.minimum(mx.maximum(x, -0.5), 0.7)),
-    "clamp_max": selecting(lambda x: lucid.clamp_max(x, 0.3), lambda x: mx.minimum(x, 0.3)),
+    + selecting(lambda x: lucid.clamp(x, -0.5, 0.75), lambda x: mx.minimum(mx.maximum(x, -0.5), 0.75)),
+    "clamp_max": selecting(lambda x: lucid.clamp_max(x, 0.25), lambda x: mx.where(x > 0.25, 0.25, x)),
     "clamp_min": selecting(lucid.clamp_min, mx.maximum, (3, 5), (5,)),
     "fmax": selecting(lucid.fmax, mx.maximum, (3, 5), (5,)),
     "fmin": selecting(lucid.fmin, mx.minimum, (3, 1), (1, 5)),
     "hardshrink": selecting(F.hardshrink, lambda x: mx.where(mx.abs(x) <= 0.5, 0, x)),
     "hardsigmoid": selecting(F.hardsigmoid, lambda x: mx.clip(x / 6 + 0.5, 0, 1)),
-    "hardtanh": selecting(lambda x: F.hardtanh(x, -0.5, 0.8), lambda x: mx.clip(x, -0.5, 0.8)),
+    "hardtanh": selecting(lambda x: F.hardtanh(x, -0.5, 0.75), lambda x: mx.clip(x, -0.5, 0.75)),
     "leaky_relu": selecting(lambda x: F.leaky_relu(x, 0.2), lambda x: mx.maximum(x, 0.2 * x)),
     "masked_fill": selecting(
         lambda x, value: x.masked_fill(lucid.tensor(BAND), value), lambda x, value: mx.where(BAND, value, x), (3, 1), ()
@@ -76,7 +76,7 @@ SELECTIONS = {
     "relu": selecting(F.relu, lambda x: mx.maximum(x, 0)),
     "relu6": selecting(F.relu6, lambda x: mx.clip(x, 0, 6)),
     "softshrink": selecting(F.softshrink, lambda x: mx.sign(x) * mx.maximum(mx.abs(x) - 0.5, 0)),
-    "threshold": selecting(lambda x: F.threshold(x, 0.2, 3.0), lambda x: mx.where(x > 0.2, x, 3.0)),
+    "threshold": selecting(lambda x: F.threshold(x, 0.25, 3.0), lambda x: mx.where(x > 0.25, x, 3.0)),
     "where": selecting(
         lambda x, other: lucid.where(lucid.tensor(BAND), x, other), lambda x, other: mx.where(BAND, x, other), (4,),
         (3, 1),
@@ -104,6 +104,7 @@ CUSTOM_VJPS = {
     "_profile/marks.py", "kernels/bessel_functions.py", "kernels/biased_gelu.py",
     "kernels/depthwise_conv2d/dispatch.py", "kernels/factorizations.py", "kernels/float64.py",
     "kernels/gamma_functions.py", "kernels/gelu.py", "kernels/gelu_grn.py", "kernels/grn_product.py",
+    "kernels/incomplete_gamma.py",
     "kernels/layer_norm.py", "kernels/matmul.py", "kernels/normal_functions.py", "kernels/power.py",
     "kernels/scatter_product.py", "kernels/spectra.py", "ops/number_parts.py", "ops/pointwise.py",
     "ops/synchronized.py",
