@@ -10,7 +10,7 @@ import mlx.optimizers
 
 from lucid import _checks
 from lucid._tensor import Tensor
-from lucid.optim.options import fraction, pair
+from lucid.optim.options import betas
 from lucid.optim.param_group import ParamGroup
 from lucid.optim.rule_optimizer import Rule, RuleOptimizer
 
@@ -49,7 +49,7 @@ class Lion(RuleOptimizer):
         super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
 
     def _check(self, group: ParamGroup) -> None:
-        group["betas"] = pair(self._name, "betas", group["betas"], fraction)
+        group["betas"] = betas(self._name, group["betas"])
         group["weight_decay"] = _checks.number(self._name, "weight_decay", group["weight_decay"], 0.0)
 
     def _rule(self, group: ParamGroup) -> Rule:

@@ -34,15 +34,20 @@ flag = _checks.strict_flag
 def pair(
     caller: str, name: str, value: Any, check: Callable[[str, str, Any], float] = _checks.number
 ) -> tuple[float, float]:
-    """Two numbers, each as ``check`` returns it; pass ``fraction`` for decay rates."""
+    """Two numbers, each as ``check`` returns it."""
     if not isinstance(value, tuple | list) or len(value) != 2:
         raise ValueError(f"{caller}: {name} must be two numbers, got {value!r}")
     return check(caller, f"{name}[0]", value[0]), check(caller, f"{name}[1]", value[1])
 
 
+def betas(caller: str, value: Any) -> tuple[float, float]:
+    """Two decay rates."""
+    return pair(caller, "betas", value, fraction)
+
+
 def check_adaptive(caller: str, group: ParamGroup) -> None:
     """Validate the options that Adam and its relatives have in common."""
-    group["betas"] = pair(caller, "betas", group["betas"], fraction)
+    group["betas"] = betas(caller, group["betas"])
     for name in ("eps", "weight_decay"):
         group[name] = _checks.number(caller, name, group[name], 0.0)
     flag(caller, "maximize", group["maximize"])

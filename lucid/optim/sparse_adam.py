@@ -10,7 +10,8 @@ import mlx.core as mx
 from lucid import _checks
 from lucid._tensor import Tensor
 from lucid.optim.moments import of_step, one_minus_power, updated_moments
-from lucid.optim.options import flag, fraction, pair
+from lucid.optim.options import betas as check_betas
+from lucid.optim.options import flag
 from lucid.optim.param_group import ParamGroup
 from lucid.optim.rule_optimizer import Rule, RuleOptimizer
 
@@ -58,7 +59,7 @@ class SparseAdam(RuleOptimizer):
     def _check(self, group: ParamGroup) -> None:
         assert group.lr_tensor is not None
         _checks.number(self._name, "lr", group.lr_tensor.item(), 0.0, above=True)
-        group["betas"] = pair(self._name, "betas", group["betas"], fraction)
+        group["betas"] = check_betas(self._name, group["betas"])
         group["eps"] = _checks.number(self._name, "eps", group["eps"], 0.0, above=True)
         flag(self._name, "maximize", group["maximize"])
 
