@@ -13,7 +13,7 @@ import mlx.core as mx
 from lucid.ops._common import FLOATING
 
 F = TypeVar("F", bound=Callable[..., Any])
-Gradients = tuple[mx.array | None, ...]
+Gradients = tuple[Any, ...]  # None for what has no gradient
 
 
 def _summed_to(gradient: mx.array, like: Any) -> mx.array:
