@@ -39,7 +39,7 @@ class _Classifier(nn.Module):
         nn.init.zeros_(cast(Any, self.conv_seg.bias))
 
     def classify(self, x: Tensor) -> Tensor:
-        return cast(Tensor, self.conv_seg(self.dropout(x)))
+        return self.conv_seg(self.dropout(x))
 
 
 class UPerHead(_Classifier):
@@ -242,6 +242,31 @@ def sliding_window_inference(
             total[:, :, rows, columns] += logits
             counts[:, :, rows, columns] += 1
     return cast(Tensor, total) / counts
+
+
+def segmentation_logits(model: nn.Module, images: Tensor, window: int = 0) -> Tensor:
+    """Logits of a ``UPerNet`` for images of any size, which are padded to a multiple of the backbone's stride.
+
+    Args:
+        model: A ``UPerNet`` in evaluation mode.
+        images: (N, C, H, W), normalized; the padding is 0, the mean color.
+        window: Size in px of overlapping windows for ``sliding_window_inference``; 0: whole images.
+
+    Returns:
+        Logits (N, classes, H, W).
+
+    Example:
+        >>> backbone = models.create_model("convnext_atto", features_only=True)
+        >>> model = models.UPerNet(backbone, num_classes=5, channels=64).eval()
+        >>> models.segmentation_logits(model, lucid.rand(1, 3, 30, 45)).shape
+        (1, 5, 30, 45)
+    """
+    h, w = images.shape[2:]
+    stride = max(model.backbone.feature_info.reduction())
+    bottom, right = (-h % stride, -w % stride)
+    padded = F.pad(images, (0, right, 0, bottom)) if bottom or right else images
+    logits = sliding_window_inference(model, padded, window) if window else model(padded)
+    return cast(Tensor, logits[:, :, :h, :w])
 
 
 def _starts(size: int, window: int, stride: int) -> list[int]:

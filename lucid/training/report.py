@@ -56,6 +56,15 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Gallery:
+    """A section of images with captions."""
+
+    title: str
+    hint: str
+    samples: Sequence[Sample]
+
+
+@dataclass(frozen=True)
 class Report:
     """The content of the page. ``confusion[i][j]`` counts samples of class i that were predicted as class j."""
 
@@ -71,6 +80,7 @@ class Report:
     split: str = "test"  # the data that confusion and mistakes are about
     unit: str = "images"  # what a sample is called
     samples: Sequence[Sample] = ()  # training images as the model sees them
+    gallery: Gallery | None = None  # results of the model
     train_counts: Sequence[int] = ()  # training samples of each class
     curves_hint: str = ""  # what to know about the curves
     classes_hint: str = ""  # which epoch and weights confusion and mistakes are of
@@ -94,6 +104,7 @@ def page(report: Report) -> str:
         _curves(report),
         _classes(report),
         _mistakes(report),
+        _gallery(report),
         _samples(report),
         _facts(report),
     ]
@@ -290,21 +301,33 @@ def _mistakes(report: Report) -> str:
     )
 
 
+def _gallery(report: Report) -> str:
+    if report.gallery is None or not report.gallery.samples:
+        return ""
+    title, figures = escape(report.gallery.title), "".join(_figures(report.gallery.samples))
+    return f'<h2>{title}</h2>\n{_hint(report.gallery.hint)}<div class="gallery">{figures}</div>'
+
+
 def _samples(report: Report) -> str:
-    figures = []
-    for one in report.samples:
-        small = ' class="small"' if max(one.image.shape[:2]) < SMALL_PX else ""
-        data = base64.b64encode(png(one.image)).decode()
-        figures.append(
-            f'<figure><img{small} alt="{escape(one.label)}" src="data:image/png;base64,{data}">'
-            f"<span>{escape(one.label)}</span></figure>"
-        )
+    figures = _figures(report.samples)
     if not figures:
         return ""
     return (
         f"<h2>Training {escape(report.unit)}</h2>\n"
         f'{_hint("As the model sees them, after augmentation.")}<div class="mistakes">{"".join(figures)}</div>'
     )
+
+
+def _figures(samples: Sequence[Sample]) -> list[str]:
+    figures = []
+    for one in samples:
+        small = ' class="small"' if max(one.image.shape[:2]) < SMALL_PX else ""
+        data = base64.b64encode(png(one.image)).decode()
+        figures.append(
+            f'<figure><img{small} alt="{escape(one.label)}" src="data:image/png;base64,{data}">'
+            f"<span>{escape(one.label)}</span></figure>"
+        )
+    return figures
 
 
 def _facts(report: Report) -> str:

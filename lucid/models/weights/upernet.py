@@ -110,8 +110,9 @@ def load_segmenter(path: str | os.PathLike[str]) -> UPerNet:
         if len(model.class_names) != model.num_classes:
             raise ValueError(f"there are {len(model.class_names)} class names for {model.num_classes} classes")
         fields = json.loads(metadata.get("preprocessing", "{}"))
-        known = {name: fields[name] for name in ("mean", "std") if name in fields}
-        model.preprocessing = ImageTransform(**{name: tuple(value) for name, value in known.items()})
+        default = ImageTransform()
+        mean, std = (tuple(fields.get(name, getattr(default, name))) for name in ("mean", "std"))
+        model.preprocessing = ImageTransform(mean=mean, std=std)
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise MismatchError(f"{where}: {error}") from error
     return model.eval()
@@ -137,8 +138,11 @@ def _own_names(where: str, tree: Mapping[str, Any], network: Network) -> dict[st
 
 def _options(metadata: Mapping[str, str]) -> dict[str, Any]:
     options = json.loads(metadata.get("segmentation", "{}"))
-    if not isinstance(options, dict) or (unknown := [name for name in options if name not in _OPTIONS]):
-        raise ValueError(f"'segmentation' in the metadata may only have {', '.join(_OPTIONS)}, got {unknown[0]!r}")
+    if not isinstance(options, dict):
+        raise ValueError(f"'segmentation' in the metadata must be a JSON object, got {metadata['segmentation'][:40]}")
+    for name in options:
+        if name not in _OPTIONS:
+            raise ValueError(f"'segmentation' in the metadata may only have {', '.join(_OPTIONS)}, got {name!r}")
     return {"pool_scales": POOL_SCALES, **options}
 
 
