@@ -77,7 +77,7 @@ class RunFolder:
         figures: More numbers for the top of the report, as (name, value, remark).
         command: The command line, for the report.
         name: ``name(number)`` gives the name of test sample ``number`` for the report.
-        gallery: ``gallery(trainer)`` gives more images for the report after each epoch.
+        galleries: ``galleries(trainer)`` gives more images for the report, after every epoch.
     """
 
     path: Path
@@ -88,7 +88,7 @@ class RunFolder:
     figures: Sequence[tuple[str, str, str]] = ()
     command: Sequence[str] = ()
     name: Callable[[int], str] = lambda number: ""
-    gallery: Callable[["Trainer"], Gallery] | None = None
+    galleries: Callable[["Trainer"], Sequence[Gallery]] = lambda trainer: ()
     _events: Any = field(default=None, init=False)
     _best: _Best | None = field(default=None, init=False)
     _samples: list[Sample] | None = field(default=None, init=False)
@@ -196,7 +196,7 @@ class RunFolder:
             configuration={**trainer.recipe.settings(), "compiled": trainer.is_compiled},
             figures=[self._parameters(trainer), *self.figures],
             samples=self._samples or (),
-            gallery=None if self.gallery is None else self.gallery(trainer),
+            galleries=self.galleries(trainer),
             train_counts=class_counts(getattr(trainer.train_loader, "dataset", None), len(names)),
             curves_hint=_why_training_looks_worse(trainer),
             classes_hint="" if shown is None else f"Classes and mistakes are those of epoch {shown.epoch}, {which}.",

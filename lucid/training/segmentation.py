@@ -290,7 +290,7 @@ def make_trainer(
         run = RunFolder(
             folder, title=f"UPerNet on {pairs.root.resolve().name}", metadata=metadata, architecture=settings.model,
             figures=[("images", f"{count:,}", f"{len(pairs.val):,} for validation")], command=command,
-            gallery=lambda trainer: _gallery(trainer, pairs),
+            galleries=lambda trainer: [_gallery(trainer, pairs)],
         )  # fmt: skip
     return SegmentationTrainer(
         model,
@@ -328,6 +328,5 @@ def _gallery(trainer: Any, pairs: Pairs) -> Gallery:
             views = [pixels, *(np.asarray(data.overlay(image, one, pairs.palette, 0.6)) for one in (mask, found))]
             step = -(-max(image.size) // _SHOWN_PX)
             shown.append(Sample(np.concatenate([one[::step, ::step] for one in views], 1), Path(image_path).name))
-    return Gallery(
-        "Segmentations", "Validation images: the photo, its mask, and the prediction of the last epoch.", shown
-    )
+    hint = "Validation images: the photo, its mask, and the prediction of the last epoch."
+    return Gallery("Segmentations", hint, shown, columns=3)
