@@ -53,7 +53,7 @@ class UPerHead(_Classifier):
         dropout: Probability of dropping a channel before the classifier.
 
     Example:
-        >>> head = models.UPerHead([40, 80], num_classes=5, channels=32)
+        >>> head = models.UPerHead([40, 80], num_classes=5, channels=32).eval()
         >>> head([lucid.rand(1, 40, 16, 16), lucid.rand(1, 80, 8, 8)]).shape
         (1, 5, 16, 16)
     """

@@ -268,6 +268,10 @@ def make_trainer(
     if settings.batch_size > len(pairs.train):
         message = f"batch_size must be at most {len(pairs.train)}, the number of training images"
         raise SettingError(f"{message}, got {settings.batch_size}", "batch_size")
+    parts = settings.accumulate * dist.get_world_size()
+    if settings.batch_size < 2 * parts:
+        message = f"batch_size must be at least {2 * parts}, 2 images for each batch norm"
+        raise SettingError(f"{message}, got {settings.batch_size}", "batch_size")
     lucid.manual_seed(settings.seed)
     model = make_model(settings, len(pairs.classes), load_weights)
     transform = models.ImageTransform()

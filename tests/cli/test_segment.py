@@ -138,6 +138,10 @@ def test_prediction_writes_masks_and_overlays(folder, run, tmp_path, capsys):
         (["train", "FOLDER", "--model", "resnet50", "--no-pretrained"], "resnet50"),
         (["train", "FOLDER", "--channels", "0"], "--channels must be at least 1, got 0"),
         (["train", "FOLDER", "--no-pretrained", "--model", "convnext_atto", "--batch-size", "100"], "at most 6"),
+        (
+            ["train", "FOLDER", "--no-pretrained", "--model", "convnext_atto", "--batch-size", "1"],
+            "at least 2, 2 images",
+        ),
         (["predict", "FOLDER", "--model", "none"], "none"),
         (["predict", "nothing.jpg", "--model", "RUN"], "there is no file or folder nothing.jpg"),
         (["predict", "FOLDER/images", "--model", "RUN", "--window", "8"], "--window must be at least 32, got 8"),
