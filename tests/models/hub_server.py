@@ -1,4 +1,4 @@
-"""A local server with the part of the hub's protocol that downloads and uploads need, and faults that tests can inject."""
+"""A local server with the part of the hub's protocol that downloads and uploads need. Tests can inject faults."""
 
 import base64
 import hashlib
@@ -181,6 +181,8 @@ class UploadHub(Hub):
         if path.endswith("/objects/batch"):
             return self._batch(request, json.loads(body))
         found = re.fullmatch(r"/api/models/([^/]+/[^/]+)/(tree|preupload|commit)/([^/]+)", path)
+        if found is None:
+            return self._reply(request, 404, {"X-Error-Code": "RepoNotFound"})
         repository, what, revision = found.groups()
         if revision not in self.branches:
             return self._reply(request, 404, {"X-Error-Code": "RevisionNotFound"})
@@ -194,7 +196,9 @@ class UploadHub(Hub):
         if wanted["organization"] not in self.owners:
             return self._reply(request, 403, {"X-Error-Message": f"You don't have the rights for {name}"})
         if any(repository == name for repository, _ in self.files):
-            return self._json(request, 409, {"error": "You already created this model repo", "url": f"{self.url}/{name}"})
+            return self._json(
+                request, 409, {"error": "You already created this model repo", "url": f"{self.url}/{name}"}
+            )
         self.created.append((name, wanted.get("visibility", wanted.get("private"))))
         self.files[name, ".gitattributes"] = b"*.safetensors filter=lfs\n"
         return self._json(request, 200, {"url": f"{self.url}/{name}"})
@@ -231,7 +235,5 @@ class UploadHub(Hub):
                 del self.files[place]
         self.commit = hashlib.sha1(body).hexdigest()
         url = f"{self.url}/{repository}"
-        self._json(
-            request, 200,
-            {"commitUrl": f"{url}/commit/{self.commit}", "commitOid": self.commit, "pullRequestUrl": f"{url}/discussions/1"},
-        )  # fmt: skip
+        answer = {"commitUrl": f"{url}/commit/{self.commit}", "commitOid": self.commit}
+        self._json(request, 200, {**answer, "pullRequestUrl": f"{url}/discussions/1"})

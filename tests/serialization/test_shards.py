@@ -40,5 +40,7 @@ def test_sizes():
     wanted = {"5GB": 5 * 10**9, "200MB": 2 * 10**8, "1.5 KiB": 1536, "2mib": 2 << 20, "1gib": 1 << 30, 7: 7, None: None}
     assert {size: parse_bytes("save", "max_shard_size", size) for size in wanted} == wanted
     for size in ("5", "GB", "-1GB", "0KB", "5 TB", "1e3MB", 0, -5, 1.5, True, b"5GB"):
-        with pytest.raises(ValueError, match='save: max_shard_size must be a number of bytes or a string such as "5GB"'):
+        with pytest.raises(
+            ValueError, match='save: max_shard_size must be a number of bytes or a string such as "5GB"'
+        ):
             parse_bytes("save", "max_shard_size", size)

@@ -38,11 +38,7 @@ def test_folders_of_other_libraries_open(name, tmp_path):
     numbered = [f"class {number}" for number in range(case.classes)]
     assert model.class_names == (numbered if case.names is None else list(case.names))
     if case.transform is not None:
-        expected = ImageTransform(**case.transform, round_crop=case.dialect == "timm")
-        if case.dialect == "huggingface":
-            assert model.preprocessing == expected
-        else:
-            assert model.preprocessing == expected
+        assert model.preprocessing == ImageTransform(**case.transform, round_crop=case.dialect == "timm")
     assert model.checkpoint_name == "theirs"
 
 
@@ -97,10 +93,11 @@ def test_the_first_form_of_timms_configuration(tmp_path):
 def test_the_first_form_of_transformers_preprocessing(tmp_path):
     """As in facebook/convnext-tiny-224."""
     saved("huggingface, small", tmp_path / "old")
-    (tmp_path / "old/preprocessor_config.json").write_text(json.dumps(
-        {"crop_pct": 0.875, "do_normalize": True, "do_resize": True, "feature_extractor_type": "ConvNextFeatureExtractor",
-         "image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225], "resample": 3, "size": 224}
-    ))  # fmt: skip
+    content = {
+        "crop_pct": 0.875, "do_normalize": True, "do_resize": True, "image_mean": [0.485, 0.456, 0.406], "size": 224,
+        "feature_extractor_type": "ConvNextFeatureExtractor", "image_std": [0.229, 0.224, 0.225], "resample": 3,
+    }  # fmt: skip
+    (tmp_path / "old/preprocessor_config.json").write_text(json.dumps(content))
     assert models.from_checkpoint(tmp_path / "old").preprocessing == ImageTransform(224, 256, round_crop=False)
     assert models.from_checkpoint(tmp_path / "old", image_size=112).preprocessing.resize_size == 128
 
@@ -227,7 +224,7 @@ TIMM = [
     (set_model_args(norm_layer="rmsnorm"), r"'model_args' has norm_layer='rmsnorm', which"),
     (set_model_args(use_grn=True), r"'model_args' has use_grn=True, which Lucid's ConvNeXt does not have"),
     (set_model_args(checkpoint_path="/etc/passwd"), r"'model_args' has 'checkpoint_path', which"),
-    (set_pretrained_cfg(input_size=[3, 224]), r"'input_size' must be channels, height and the same width, got \[3, 224"),
+    (set_pretrained_cfg(input_size=[3, 224]), r"'input_size' must be channels, height and the same width, got \[3,"),
     (set_pretrained_cfg(input_size=[3, 64, 96]), r"'input_size' must be channels, height and the same width"),
     (set_pretrained_cfg(crop_pct=0), r"'crop_pct' must be above 0 and at most 1, got 0"),
     (set_pretrained_cfg(crop_pct=1e-300), r"config.json: "),
@@ -244,7 +241,7 @@ TRANSFORMERS = [
     (set_config(hidden_sizes=[8, 10, 12, 24]), r"do not fit config.json: .*the model is .*24"),
     (set_config(model_type="convnextv2"), r"do not fit config.json: .*holds ConvNeXt\(.*the model is ConvNeXtV2\("),
     (set_config(id2label={"0": "cat"}), r"do not fit config.json, which describes 1 classes; .* has 3"),
-    (set_config(id2label={"0": "cat", "1": "dog", "9": "ant"}), r"'9' is not the number of one of the model's 3 outputs"),
+    (set_config(id2label={"0": "cat", "1": "dog", "9": "ant"}), r"'9' is not the number of one of the"),
     (set_config(architectures=["ConvNextModel"]), r"do not fit config.json, which describes 0 classes; .* has 3"),
     (set_config(layer_norm_eps="small"), r"'layer_norm_eps' must be an integer or a number, got 'small'"),
     (set_preprocessor(resample=5), r"preprocessor_config.json: 'resample' must be one of \[2, 3\], got 5"),
@@ -255,13 +252,13 @@ TRANSFORMERS = [
     (write("preprocessor_config.json", b"null"), r"preprocessor_config.json: it must be a JSON object, got NoneType"),
 ]  # fmt: skip
 SHARDED = [
-    (set_index(**{"convnext.layernorm.weight": "../secret.safetensors"}), r"lists '../secret.safetensors', which is not"),
-    (set_index(**{"convnext.layernorm.weight": "/etc/passwd"}), r"lists '/etc/passwd', which is not the name of a weigh"),
-    (set_index(**{"convnext.layernorm.weight": "config.json"}), r"lists 'config.json', which is not the name of a weigh"),
+    (set_index(**{"convnext.layernorm.weight": "../secret.safetensors"}), r"lists '../secret.safetensors', which"),
+    (set_index(**{"convnext.layernorm.weight": "/etc/passwd"}), r"lists '/etc/passwd', which is not the name of"),
+    (set_index(**{"convnext.layernorm.weight": "config.json"}), r"lists 'config.json', which is not the name of"),
     (set_index(ghost="model-00001-of-00002.safetensors"), r"model-00001.* has no tensor 'ghost', which .* lists"),
     (remove("model-00002*"), r"lists model-00002-of-.*.safetensors, which is missing"),
     (write("model.safetensors.index.json", b"{"), r"is not an index of shards"),
-    (write("model.safetensors.index.json", b'{"weight_map": []}'), r"is not an index of shards: it has no 'weight_map'"),
+    (write("model.safetensors.index.json", b'{"weight_map": []}'), r"is not an index of shards: it has no 'weight_"),
 ]  # fmt: skip
 BROKEN = [
     *(("timm, small", {}, *one) for one in TIMM),

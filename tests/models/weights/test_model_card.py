@@ -30,7 +30,9 @@ def test_the_front_matter():
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("text", ["a: b", "yes", "1.0", "'", '"', "\\", "{x}", "# no", "é😀", "two\nlines", "-", "~", ""])
+@pytest.mark.parametrize(
+    "text", ["a: b", "yes", "1.0", "'", '"', "\\", "{x}", "# no", "é😀", "two\nlines", "-", "~", ""]
+)
 def test_any_text_is_quoted(text):
     found = front_matter(card(license=text or None, tags=[text]))
     expected = " ".join(text.split())
@@ -38,7 +40,7 @@ def test_any_text_is_quoted(text):
 
 
 def test_the_code_is_python_and_names_the_place():
-    for options in ({}, {"place": "it's \"here\"", "is_repository": False, "dialect": "huggingface"}):
+    for options in ({}, {"place": 'it\'s "here"', "is_repository": False, "dialect": "huggingface"}):
         one = ModelCard(**{
             "title": "x", "place": "me/pets", "is_repository": True, "dialect": "timm", "architecture": "convnext_tiny",
             "parameters": 1, "outputs": 2, **options,

@@ -9,6 +9,7 @@ from lucid import models
 from tests.models.weights.folder_models import built, logits
 
 NAME = "timm, small"
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")  # within huggingface_hub
 
 
 def files(hub, repository="me/pets"):
