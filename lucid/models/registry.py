@@ -117,7 +117,10 @@ def _from_folder(
             f"create_model: {folder} has no config.json of a ConvNeXt of timm or transformers; from_checkpoint opens "
             "folders with nothing but weights"
         )
-    model = build(config, num_classes, in_chans, features_only, out_indices, kwargs)
+    try:
+        model = build(config, num_classes, in_chans, features_only, out_indices, kwargs)
+    except ValueError as error:
+        raise ValueError(f"create_model: {folder}: {error}") from None
     if pretrained is not False:
         load_folder(model, folder, config, same_classes=num_classes in (None, config.num_classes))
     return model

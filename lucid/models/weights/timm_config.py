@@ -27,8 +27,12 @@ _STAGES = 4
 _STRIDE = 32  # timm's default output_stride
 _EPS = 1e-6
 # Arguments with the same name and meaning in both libraries.
-_SAME = ("in_chans", "patch_size", "global_pool", "drop_rate", "head_init_scale", "stem_type", "head_norm_first")
-_RENAMED = {"drop_path_rate": "drop_path"}
+_NUMBER = (int, float)
+_SAME: dict[str, Any] = {
+    "in_chans": int, "patch_size": int, "global_pool": str, "drop_rate": _NUMBER, "head_init_scale": _NUMBER,
+    "stem_type": str, "head_norm_first": bool, "head_hidden_size": int, "norm_eps": _NUMBER, "output_stride": int,
+}  # fmt: skip
+_RENAMED: dict[str, Any] = {"drop_path_rate": ("drop_path", _NUMBER), "ls_init_value": ("layer_scale_init", _NUMBER)}
 _LAYER_NORMS = (None, "", "layernorm", "layernorm2d")
 
 
@@ -157,18 +161,15 @@ def _options(kind: type[nn.Module], arguments: Mapping[str, Any], defaults: Mapp
     for name, value in left.items():
         if name in fixed and value not in fixed[name]:
             raise ValueError(f"'model_args' has {name}={value!r:.40}, which Lucid's {kind.__name__} does not have")
-        if name == "ls_init_value" and is_v2 and value is not None:
-            raise ValueError(f"'model_args' has layer scale, which Lucid's {kind.__name__} does not have")
-        if name in _SAME:
-            options[name] = value
-        elif name in _RENAMED:
-            options[_RENAMED[name]] = value
-        elif name in ("output_stride", "head_hidden_size", "norm_eps") and value is not None:
-            options[name] = value
-        elif name == "ls_init_value" and not is_v2:
-            options["layer_scale_init"] = 0.0 if value is None else value
-        elif name not in (*fixed, "output_stride", "head_hidden_size", "norm_eps", "ls_init_value"):
+        if name not in (*fixed, *_SAME, *_RENAMED) or (name == "ls_init_value" and is_v2 and value is not None):
             raise ValueError(f"'model_args' has {name!r:.40}, which Lucid's {kind.__name__} does not have")
+        if name == "ls_init_value" and value is None and not is_v2:
+            options["layer_scale_init"] = 0.0
+        elif name in _SAME and value is not None:
+            options[name] = entry(left, name, _SAME[name])
+        elif name in _RENAMED and value is not None:
+            ours, its_kind = _RENAMED[name]
+            options[ours] = entry(left, name, its_kind)
     if options.get("output_stride") == _STRIDE or "output_stride" not in options:
         options["output_stride"] = _STRIDE if options.get("patch_size", 4) != 4 else None
     if options.get("patch_size") == 2 and options.get("stem_type", "patch") == "patch":
@@ -187,12 +188,14 @@ def _class_names(config: Mapping[str, Any], described: Mapping[str, Any], num_cl
     return None if num_classes else []
 
 
-def _transform(described: Mapping[str, Any]) -> ImageTransform:
-    """The preprocessing, with timm's defaults."""
+def _transform(described: Mapping[str, Any]) -> ImageTransform | None:
+    """The preprocessing, with timm's defaults; None if the input is no image with 1 or 3 channels."""
     size = entry(described, "input_size", list, [3, 224, 224])
     if len(size) != 3 or not all(isinstance(one, int) and one > 0 for one in size) or size[1] != size[2]:
         raise ValueError(f"'input_size' must be channels, height and the same width, got {size!r:.60}")
-    crop = entry(described, "crop_pct", (int, float), 0.875)
+    if size[0] not in (1, 3):
+        return None
+    crop = entry(described, "crop_pct", _NUMBER, 0.875)
     if not 0 < crop <= 1:
         raise ValueError(f"'crop_pct' must be above 0 and at most 1, got {crop!r}")
     return ImageTransform(

@@ -139,7 +139,7 @@ def test_shards_load_with_little_more_memory_than_they_take(tmp_path):
     found = models.from_checkpoint(tmp_path / "big")
     mx.synchronize()
     peak = mx.get_peak_memory() - before
-    assert sum(one._array.nbytes for one in found.state_dict().values()) <= peak < 1.1 * size
+    assert 0.99 * sum(one._array.nbytes for one in found.state_dict().values()) <= peak < 1.1 * size
 
 
 # Broken and hostile folders ------------------------------------------------------------------------------------------
@@ -184,6 +184,10 @@ def set_index(**places):
     return do
 
 
+def add_ghost(folder):
+    set_index(ghost=min(folder.glob("model-*")).name)(folder)
+
+
 def write(name, content):
     return lambda folder: (folder / name).write_bytes(content)
 
@@ -219,7 +223,9 @@ TIMM = [
     (set_model_args(dims=[8, 10**12, 12, 16]), r"'dims' must be a list of integers from 0 to 1048576"),
     (set_model_args(depths=[1, 2, 1]), r"'depths' and 'dims' of 'model_args' must have 4 numbers"),
     (set_model_args(patch_size=2), r"timm's stem with patch_size=2, .* is not supported"),
-    (set_model_args(patch_size="four"), r"patch_size must be an integer, got 'four'"),
+    (set_model_args(patch_size="four"), r"'patch_size' must be an integer, got 'four'"),
+    (set_model_args(patch_size=-3), r"patch_size must be .*, got -3"),
+    (set_model_args(global_pool="median"), r"global_pool must be .*, got 'median'"),
     (set_model_args(act_layer="gelu_tanh"), r"'model_args' has act_layer='gelu_tanh', which Lucid's ConvNeXt does not"),
     (set_model_args(norm_layer="rmsnorm"), r"'model_args' has norm_layer='rmsnorm', which"),
     (set_model_args(use_grn=True), r"'model_args' has use_grn=True, which Lucid's ConvNeXt does not have"),
@@ -255,7 +261,7 @@ SHARDED = [
     (set_index(**{"convnext.layernorm.weight": "../secret.safetensors"}), r"lists '../secret.safetensors', which"),
     (set_index(**{"convnext.layernorm.weight": "/etc/passwd"}), r"lists '/etc/passwd', which is not the name of"),
     (set_index(**{"convnext.layernorm.weight": "config.json"}), r"lists 'config.json', which is not the name of"),
-    (set_index(ghost="model-00001-of-00002.safetensors"), r"model-00001.* has no tensor 'ghost', which .* lists"),
+    (add_ghost, r"model-00001.* has no tensor 'ghost', which .* lists"),
     (remove("model-00002*"), r"lists model-00002-of-.*.safetensors, which is missing"),
     (write("model.safetensors.index.json", b"{"), r"is not an index of shards"),
     (write("model.safetensors.index.json", b'{"weight_map": []}'), r"is not an index of shards: it has no 'weight_"),
