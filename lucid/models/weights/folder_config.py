@@ -9,7 +9,7 @@ from lucid.models.variants import Kind
 
 CONFIG = "config.json"
 MAX_BLOCKS = 999  # in a stage: names of parameters have at most three digits
-_MAX_WIDTH = 1 << 20
+_MAX_INTEGER = 1 << 20  # of widths, classes and pixels; larger ones could fill the memory
 _WORDS = {
     dict: "an object",
     list: "a list",
@@ -63,6 +63,8 @@ def entry(config: Mapping[str, Any], key: str, kind: type | tuple[type, ...], de
             bool: "a bool",
         }
         raise ValueError(f"{key!r} must be {' or '.join(names[one] for one in kinds)}, got {value!r:.60}")
+    if isinstance(value, int) and abs(value) > _MAX_INTEGER:
+        raise ValueError(f"{key!r} must be at most {_MAX_INTEGER}, got {value!r:.60}")
     return value
 
 
@@ -83,7 +85,7 @@ def stages(config: Mapping[str, Any], depths: str, dims: str, default: Mapping[s
     """``depths`` and ``dims`` of the model, from the keys of that name in ``config`` or from ``default``."""
     return {
         "depths": tuple(integers(config, depths, MAX_BLOCKS, default["depths"])),
-        "dims": tuple(integers(config, dims, _MAX_WIDTH, default["dims"])),
+        "dims": tuple(integers(config, dims, _MAX_INTEGER, default["dims"])),
     }
 
 

@@ -131,7 +131,7 @@ def parse_timm_config(config: Mapping[str, Any]) -> FolderConfig:
     Raises:
         ValueError: A value is invalid, or Lucid has no such model.
     """
-    variant = entry(config, "architecture", str)
+    variant = entry(config, "architecture", str, "")
     known = [name for name, (kind, _) in VARIANTS.items() if not issubclass(kind, ConvNeXtIsotropic)]
     if variant not in known:
         hint = similar_names(variant, known, "list_models()")

@@ -212,6 +212,7 @@ TIMM = [
     (set_config(architecture=["convnext_tiny"]), r"'architecture' must be a string, got \['convnext_tiny'\]"),
     (set_config(model_type="convnext"), r"config.json: it has both 'architecture', as timm's have, and 'model_type'"),
     (set_config(num_classes=5, label_names=None), r"do not fit config.json, which describes 5 classes; .* has 3"),
+    (set_config(num_classes=10**12, label_names={"0": "cat"}), r"'num_classes' must be at most 1048576, got 10"),
     (set_config(num_classes="many"), r"'num_classes' must be an integer, got 'many'"),
     (set_config(num_classes=-1, label_names=None), r"num_classes must be .*, got -1"),
     (set_config(label_names=["cat"]), r"'label_names' has 1 names, but the model has 3 outputs"),
