@@ -95,7 +95,7 @@ def load_checkpoint(
         _checks.one_of("load_checkpoint", "dialect", dialect, DIALECTS + FOREIGN_DIALECTS)
     name = "the mapping" if isinstance(source, Mapping) else str(source)
     if isinstance(source, str) and is_location(source):
-        source = find_folder("load_checkpoint", source)
+        source = find_folder("load_checkpoint", source) or source
     where = f"load_checkpoint: {name}"
     tag = _find_published(source) if isinstance(source, str) and not Path(source).exists() else None
     if tag is not None:

@@ -138,7 +138,8 @@ def _explained(where: str, hub: Any, revision: str | None) -> Iterator[None]:
         raise UploadError(f"{where}: the repository has no branch {revision!r}") from None
     except errors.HfHubHTTPError as error:
         status = getattr(error.response, "status_code", None)
-        said = f" ({without_secrets(error.server_message)})" if getattr(error, "server_message", None) else ""
+        message = getattr(error, "server_message", None)
+        said = f" ({without_secrets(message)})" if message else ""
         if status == 401:
             raise UploadError(f"{where}: {endpoint} does not accept the token{said}; {_TOKEN}") from None
         if status in (403, 404):

@@ -45,7 +45,7 @@ def timm_config(
     Raises:
         ValueError: timm's ConvNeXt cannot be built like this.
     """
-    _check(caller, body)
+    body = _checked(caller, body)
     transform = transform or ImageTransform()
     outputs = body.head.weight.shape[0] if isinstance(body.head, nn.Linear) else 0
     variant = timm_variant(body)
@@ -85,7 +85,8 @@ def timm_variant(body: AnyConvNeXt) -> str:
     return found or ("convnextv2_tiny" if isinstance(body, ConvNeXtV2) else "convnext_tiny")
 
 
-def _check(caller: str, body: AnyConvNeXt) -> None:
+def _checked(caller: str, body: AnyConvNeXt) -> ConvNeXt:
+    """The model, if timm can build it."""
     reason = ""
     if isinstance(body, ConvNeXtIsotropic):
         raise ValueError(f"{caller}: timm has no {type(body).__name__}; save_checkpoint writes one for Lucid")
@@ -102,6 +103,7 @@ def _check(caller: str, body: AnyConvNeXt) -> None:
         reason = f"one eps for all norms, the model's final norm has {body.norm.eps:g} and the others {eps:g}"
     if reason:
         raise ValueError(f"{caller}: timm's ConvNeXt has {reason}")
+    return body
 
 
 def _model_args(body: ConvNeXt, variant: str, pointwise: bool) -> dict[str, Any]:
