@@ -33,8 +33,9 @@ def read_config(folder: Path) -> FolderConfig | None:
     if not path.exists():
         return None
     config = _read_json(path)
-    is_timm = "architecture" in config and config.get("model_type") in (None, "timm_wrapper")
-    is_transformers = config.get("model_type") in MODEL_TYPES
+    model_type = config.get("model_type")
+    is_timm = "architecture" in config and model_type in (None, "timm_wrapper")
+    is_transformers = isinstance(model_type, str) and model_type in MODEL_TYPES
     if is_transformers and "architecture" in config:
         raise ValueError(
             f"{path}: it has both 'architecture', as timm's have, and 'model_type', as those of transformers have; "
