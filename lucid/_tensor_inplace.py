@@ -16,7 +16,7 @@ import numpy as np
 
 from lucid import _aliases, _checks, _deferred, _grad_mode, _late, tape
 from lucid._dtypes import category
-from lucid._memory_format import check_memory_format, contiguous_format
+from lucid._memory_format import check_memory_format
 from lucid.ops import (
     activation,
     arithmetic,
@@ -164,7 +164,7 @@ class TensorInplace(tape.TensorBase):
         return self.fill_(0)
 
     @varargs
-    def resize_(self, size: Any, *, memory_format: Any = contiguous_format) -> Tensor:
+    def resize_(self, size: Any, *, memory_format: Any = None) -> Tensor:
         """Give this tensor another shape: its elements in row-major order, or the first of them, followed by zeros.
 
         It does not share its values any more if it did.
@@ -185,7 +185,7 @@ class TensorInplace(tape.TensorBase):
             _deferred.created(self)
         return tensor
 
-    def resize_as_(self, the_template: Tensor, *, memory_format: Any = contiguous_format) -> Tensor:
+    def resize_as_(self, the_template: Tensor, *, memory_format: Any = None) -> Tensor:
         """``resize_`` to the shape of ``the_template``."""
         _check_tensor("resize_as_", the_template)
         return self.resize_(the_template._array.shape, memory_format=memory_format)
