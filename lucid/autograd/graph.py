@@ -37,7 +37,7 @@ class saved_tensors_hooks:
 
     Example:
         >>> x = lucid.ones(3, requires_grad=True)
-        >>> with autograd.graph.saved_tensors_hooks(lambda saved: saved.numpy(), lucid.tensor):
+        >>> with lucid.autograd.graph.saved_tensors_hooks(lambda saved: saved.numpy(), lucid.tensor):
         ...     y = (x * x).sum()
         ...
         >>> y.backward()
