@@ -127,7 +127,8 @@ FAMILIES = {
             name: (lambda x, y, name=name: getattr(lucid, name)(x.sin() * 0.9)) for name in ("asin", "acos", "atanh")
         },
         "acosh": lambda x, y: lucid.acosh(x.abs() + 1),
-        "types": lambda x, y: x.int().float() + x.long() + x.bool() + (x > 0).type_as(y),
+        "types": lambda x, y: x.to(lucid.int64).to(lucid.float32) + x.int().float() + x.long() + x.bool(),
+        "type_as": lambda x, y: (x > 0).type_as(y),
         "more_types": lambda x, y: x.short().char().double().float() + (x * 9).abs().byte(),
         "half": lambda x, y: x.half().float(),
     },

@@ -33,6 +33,7 @@ def onnx(
     *,
     image_size: int | tuple[int, int] | None = None,
     dynamic: Sequence[str] | Mapping[str, Sequence[tuple[int, int]]] = ("batch",),
+    batch_size: int | None = None,
     dtype: str = "float32",
     pixels: str | None = None,
     softmax: bool = False,
@@ -47,12 +48,13 @@ def onnx(
     Args:
         model: A module in evaluation mode.
         path: The file.
-        example_inputs: A tensor or a list of tensors, for their shapes and dtypes. By default one batch of images of
-            ``image_size``, (2, model.in_chans, H, W).
+        example_inputs: A tensor or a list of tensors, for their shapes and dtypes. By default images (N,
+            model.in_chans, H, W) of ``image_size``.
         image_size: Size of the images in px, or (height, width); by default that of ``model.preprocessing``.
         dynamic: Which sizes may vary: "batch", the first dimension of every input, and "size", height and width of
             images (N, C, H, W). Or dimensions by a name of your choice, as pairs (number of the input, dimension):
             ``{"length": [(0, 1)]}``.
+        batch_size: Number of images that the file takes, if the batch does not vary (default: 1).
         dtype: "float32", or "float16" for weights and computation in half precision. Inputs and outputs are float32
             in either case, and sums over many values are computed in float32.
         pixels: Normalize images inside, as ``model.preprocessing`` says: "nhwc" takes uint8 (N, H, W, C), as cameras
@@ -89,9 +91,9 @@ def onnx(
         raise ValueError("onnx: pixels needs model.preprocessing; set it to an ImageTransform")
     given = example_inputs
     if given is None:
-        given = _images(model, image_size)
-    elif image_size is not None:
-        raise ValueError("onnx: pass either example_inputs or image_size, got both")
+        given = _images(model, image_size, _batch_size(batch_size, dynamic))
+    elif image_size is not None or batch_size is not None:
+        raise ValueError("onnx: example_inputs have a size and a batch; image_size and batch_size cannot be passed too")
     inputs = [tape.wrap(as_array(tape.unwrap(one))) for one in (given if isinstance(given, list | tuple) else [given])]
     if pixels is not None and (len(inputs) != 1 or inputs[0].ndim != 4):
         raise ValueError(f"onnx: pixels needs one input (N, C, H, W), got {[one.shape for one in inputs]}")
@@ -135,14 +137,23 @@ def _library() -> Any:
     return library
 
 
-def _images(model: nn.Module, image_size: Any) -> Tensor:
+def _batch_size(batch_size: int | None, dynamic: Any) -> int:
+    if "batch" in dynamic:
+        if batch_size is not None:
+            raise ValueError('onnx: batch_size is for a fixed batch; pass dynamic=() or ("size",) with it')
+        return 2
+    return 1 if batch_size is None else _checks.integer("onnx", "batch_size", batch_size, 1)
+
+
+def _images(model: nn.Module, image_size: Any, batch_size: int) -> Tensor:
     """Images of the size that the model takes, or of another one."""
     transform = getattr(model, "preprocessing", None)
     if image_size is None and transform is None:
         raise ValueError("onnx: the model has no preprocessing and thus no size; pass image_size or example_inputs")
     size = transform.image_size if image_size is None else image_size
     height, width = _checks.pair("onnx", "image_size", size, 1)
-    return tape.wrap(mx.random.normal((2, getattr(model, "in_chans", 3), height, width), key=mx.random.key(7)))
+    shape = (batch_size, getattr(model, "in_chans", 3), height, width)
+    return tape.wrap(mx.random.normal(shape, key=mx.random.key(7)))
 
 
 def _places(inputs: Sequence[Tensor], dynamic: Any) -> dict[str, list[tuple[int, int]]]:
