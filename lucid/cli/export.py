@@ -1,4 +1,4 @@
-"""Export a model: as a program for MLX or ONNX, or as weights for another library.
+"""Export a model: as a program for MLX or ONNX, or as weights or a folder for another library.
 
     lucid export convnext_tiny.fb_in1k tiny.mlxfn                        # the whole model in one file
     lucid export runs/digits digits.mlxfn --batch-sizes 1 32
@@ -7,6 +7,8 @@
     lucid export runs/photos photos.onnx --pixels --softmax --dtype float16 --dynamic batch size
     lucid export mine.safetensors for_timm.safetensors --dialect timm    # weights with timm's names
     lucid export official.pth hub.safetensors --dialect huggingface
+    lucid export runs/pets pets --dialect timm --license mit             # a folder that timm opens, with a model card
+    lucid export runs/pets pets --dialect huggingface                    # one that transformers opens
 
 Programs take float32 images (N, C, H, W) as preprocessed by lucid.models.transforms_for, and return logits
 (N, classes), or features if the model has no classifier. With --pixels they take uint8 images (N, H, W, C), cropped but
@@ -28,6 +30,9 @@ An .onnx file runs in ONNX Runtime, in browsers and on phones. Its metadata have
 number of images, unless --batch-sizes says how many, and with --dynamic batch size images of any size. --verify runs it
 with onnxruntime and compares it with the model. Needs pip install "lucid-mlx[onnx]".
 
+A folder has the weights, the configuration of timm or transformers, and a model card with the classes, the settings of
+the run and its best accuracy; see lucid.models.save_pretrained, and lucid.models.push_to_hub for the Hugging Face Hub.
+
 The exit code is 0 on success, 1 if a download or the check fails, 2 for a usage error, and 130 after Ctrl-C.
 """
 
@@ -39,8 +44,10 @@ from typing import Any, NamedTuple
 
 from lucid import models
 from lucid.cli._common import Parser, message_of, option, positive, use_device
+from lucid.cli.info import best_result
 from lucid.export import ExportError, export_function, export_weights, onnx
 from lucid.models.weights.dialects import DIALECTS
+from lucid.models.weights.save_folder import FOLDER_DIALECTS
 
 
 class Format(NamedTuple):
@@ -75,11 +82,19 @@ def _weights(model: Any, args: argparse.Namespace) -> str:
     return f"in {args.dialect or 'official'} names"
 
 
+def _folder(model: Any, args: argparse.Namespace) -> str:
+    best = best_result(Path(args.model) / "history.csv")
+    metrics = {f"{best[2]}, epoch {best[0]}": best[3]} if best and best[2].endswith("accuracy") else None
+    models.save_pretrained(model, args.output, dialect=args.dialect, license=args.license, metrics=metrics)
+    return f"as a folder for {'transformers' if args.dialect == 'huggingface' else args.dialect}"
+
+
 FORMATS = {
     ".mlxfn": Format(_function, ("pixels", "batch_sizes")),
     ".onnx": Format(_onnx, ("pixels", "batch_sizes", "dynamic", "dtype", "softmax", "verify")),
     ".safetensors": Format(_weights, ("dialect",)),
 }
+_FOLDER = Format(_folder, ("dialect",))
 _OPTIONS = sorted({name for one in FORMATS.values() for name in one.options})  # that not all formats take
 
 
@@ -88,8 +103,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "model", help="a published checkpoint (lucid.models.list_models(pretrained=True)), a weights file, or a run"
     )
-    parser.add_argument("output", type=Path, help=f"a {_listed(FORMATS)} file")
+    parser.add_argument("output", type=Path, help=f"a {_listed(FORMATS)} file, or a folder for timm or transformers")
     parser.add_argument("--dialect", choices=DIALECTS, help="library whose parameter names to use (default: official)")
+    parser.add_argument("--license", metavar="NAME", help='of the weights in a folder, such as "mit"')
     parser.add_argument("--image-size", type=positive, metavar="PX", help="image size, if other than the model's own")
     parser.add_argument("--batch-sizes", type=positive, nargs="+", metavar="N", help="images per call")
     parser.add_argument("--dynamic", nargs="+", choices=["batch", "size"], help="what may vary (default: batch)")
@@ -113,11 +129,19 @@ def _listed(kinds: Any) -> str:
 
 
 def export(args: argparse.Namespace) -> str:
-    """Write the file, and return a description of it."""
-    kind = FORMATS.get(args.output.suffix)
-    if kind is None:
-        raise ValueError(f"output must end with {_listed(FORMATS)}, got {args.output}")
-    if not args.output.absolute().parent.is_dir():
+    """Write the file or folder, and return a description of it."""
+    suffix = args.output.suffix
+    kind = FORMATS.get(suffix)
+    if args.dialect in FOLDER_DIALECTS and (not suffix or args.output.is_dir()):
+        kind = _FOLDER
+    elif args.license:
+        raise ValueError("--license requires a folder as output, and --dialect timm or --dialect huggingface")
+    elif kind is None:
+        raise ValueError(
+            f"output must end with {_listed(FORMATS)}, got {args.output}; "
+            "a folder requires --dialect timm or --dialect huggingface"
+        )
+    elif not args.output.absolute().parent.is_dir():
         raise ValueError(f"there is no folder {args.output.absolute().parent}")
     for name in _OPTIONS:
         if getattr(args, name) and name not in kind.options:
@@ -127,12 +151,17 @@ def export(args: argparse.Namespace) -> str:
     return f"{model.checkpoint_name} {kind.write(model, args)}"
 
 
+def _size_of(path: Path) -> int:
+    """Bytes of a file, or of the files in a folder."""
+    return sum(one.stat().st_size for one in path.iterdir()) if path.is_dir() else path.stat().st_size
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = make_parser()
     args = parser.parse_args(argv)
     use_device(parser, args.device)
     try:
-        print(f"{args.output}: {export(args)}, {args.output.stat().st_size / 1e6:.1f} MB")
+        print(f"{args.output}: {export(args)}, {_size_of(args.output) / 1e6:.1f} MB")
     except (models.DownloadError, ExportError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 1
