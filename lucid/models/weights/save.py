@@ -13,6 +13,7 @@ from lucid.models.weights.detect import Architecture, architecture_of, variant_o
 from lucid.models.weights.dialects import DIALECTS, shape_in, translate
 from lucid.models.weights.load import HUGGINGFACE_EPS, AnyConvNeXt, convnext_in, layer_norms, shapes_of, unwrap_compiled
 from lucid.models.weights.match import CLASSIFIER, LoadReport
+from lucid.nn.utils import quantization
 
 # Options that cannot be read from the names and shapes of the parameters.
 EXTRA_OPTIONS = ("stem_type", "patch_size", "output_stride", "global_pool", "norm_eps", "head_norm_eps")
@@ -37,7 +38,8 @@ def save_checkpoint(
     bytes under the same names. The file is written atomically. Its metadata holds the class names, the preprocessing,
     the name, and those options of the model that cannot be read from its parameters, such as ``output_stride``.
 
-    torchvision has no ConvNeXt V2, and only the official dialect has isotropic networks.
+    torchvision has no ConvNeXt V2, and only the official dialect has isotropic networks and quantized layers, see
+    ``lucid.quantize``.
 
     Args:
         model: A ``ConvNeXt``, ``ConvNeXtV2`` or ``ConvNeXtIsotropic``, with any options.
@@ -74,6 +76,12 @@ def save_checkpoint(
     own = body.state_dict()
     _checks.one_of("save_checkpoint", "dialect", dialect, DIALECTS)
     architecture = architecture_of(shapes_of(own))
+    quantized = quantization.quantization_metadata(body)
+    if quantized and dialect != "official":
+        raise ValueError(
+            f"save_checkpoint: {dialect} has no quantized layers; dialect='official' keeps them, and "
+            "lucid.dequantize(model) writes full weights"
+        )
     if dialect == "torchvision" and architecture.family == "ConvNeXt" and not architecture.layer_scale:
         raise ValueError("save_checkpoint: torchvision's ConvNeXt always has layer scale, but the model has none")
     report: LoadReport | None = model.__dict__.get("load_report")
@@ -81,10 +89,20 @@ def save_checkpoint(
         pointwise_convolutions = report.pointwise_convolutions
     elif pointwise_convolutions is None:
         pointwise_convolutions = (variant_of(architecture) or "").endswith(_CONVOLUTIONAL_IN_TIMM)
-    described = _description(body, class_names, preprocessing, name, metadata or {})
+    others = {key: text for key, text in (metadata or {}).items() if key != quantization.KEY}
+    described = _description(body, class_names, preprocessing, name, others) | quantized
     base = _base_model(architecture, own, report) if dialect == "huggingface" else ""
     arrays = {}
+    scales = {
+        f"{layer}.{part}"
+        for layer, one in body.named_modules()
+        for part in ("scales", "biases")
+        if isinstance(one, nn.QuantizedLinear)
+    }
     for official, tensor in own.items():
+        if official in scales:
+            arrays[official] = tensor._array
+            continue
         if translate(official, "official", "official") is None:
             raise ValueError(
                 f"save_checkpoint: the model's parameter {official!r} exists in no dialect; "
@@ -158,7 +176,7 @@ def _description(
 def _checked_class_names(names: Any, body: AnyConvNeXt) -> list[str]:
     if isinstance(names, str) or not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
         raise TypeError(f"save_checkpoint: class_names must be a list of strings, got {names!r}")
-    outputs = body.head.weight.shape[0] if isinstance(body.head, nn.Linear) else 0
+    outputs = body.head.weight.shape[0] if isinstance(body.head, nn.Linear | nn.QuantizedLinear) else 0
     if names and len(names) != outputs:
         raise ValueError(
             f"save_checkpoint: class_names must have one name for each of the {outputs} outputs, got {len(names)}"
