@@ -6,8 +6,15 @@ with one scale and one bias a group, 2 ** bits - 1 steps from the smallest value
 first.
 
 GPUs multiply with ``mx.quantized_matmul``, which reads the packed values. On the CPU that function multiplies row by
-row with plain loops. It does so for a single row here; for more of them w is dequantized and multiplied by BLAS. What
-is dequantized lives as long as the product.
+row with plain loops, and is used for one or two rows; for more of them w is dequantized and multiplied by BLAS. What is
+dequantized lives as long as the product. For 384 inputs and 1536 outputs, 8 bits in groups of 64, that takes
+
+    rows              1     2     4     16     49    196
+    loops          0.66  1.28  2.21  11.01  27.56 106.70 ms
+    dequantized    1.26  0.90  0.92   1.61   1.45   3.13
+    full weights   0.33  0.34  0.33   0.55   0.80   2.60
+
+of one core (Intel Xeon, MLX 0.32.4, OpenBLAS, December 2026).
 
 MLX reads scales without looking at how many there are, so ``check`` looks.
 """
@@ -26,7 +33,7 @@ MODES: dict[str, tuple[tuple[int, ...], tuple[int, ...]]] = {
     "mxfp8": ((8,), (32,)),
     "nvfp4": ((4,), (16,)),
 }
-_MAX_ROWS_OF_LOOPS = 1  # on the CPU
+_MAX_ROWS_OF_LOOPS = 2  # on the CPU
 
 
 class Scheme(NamedTuple):
@@ -92,7 +99,7 @@ def dtype_of(part: str, by: Scheme) -> str:
 def implementation(rows: int, dtype: mx.Dtype) -> str:
     """The version for a number of rows of x, with a result of this dtype, on the current device.
 
-    - "quantized": ``mx.quantized_matmul``, on GPUs, and for a single row of float32 on the CPU. There it adds up half
+    - "quantized": ``mx.quantized_matmul``, on GPUs, and for a few rows of float32 on the CPU, where it adds up half
       precision in half precision.
     - "dequantized": a product with the dequantized matrix; also for float64, which MLX's function does not have.
     """
@@ -121,6 +128,13 @@ def quantized_matmul(x: mx.array, weight: mx.array, scales: mx.array, biases: mx
 
 def dequantized(weight: mx.array, scales: mx.array, biases: mx.array | None, by: Scheme, dtype: mx.Dtype) -> mx.array:
     """The matrix, computed in float32 if it becomes float64."""
+    if by.mode == "affine" and by.bits in (8, 4, 2) and biases is not None and _device.backend() == "cpu":
+        # Whole bytes with MLX's vectorized operations, in half the time of mx.dequantize.
+        bytes_ = weight.view(mx.uint8)
+        parts = [bytes_ >> shift & 2**by.bits - 1 for shift in range(0, 8, by.bits)] if by.bits < 8 else [bytes_]
+        q = mx.stack(parts, -1).astype(mx.float32).reshape(*scales.shape, by.group_size)
+        found = q * scales[..., None].astype(mx.float32) + biases[..., None].astype(mx.float32)
+        return found.reshape(weight.shape[0], -1).astype(dtype)
     computed = mx.float32 if dtype == mx.float64 else dtype
     if by.mode == "affine" and biases is not None:
         scales, biases = scales.astype(computed), biases.astype(computed)

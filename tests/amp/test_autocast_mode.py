@@ -84,7 +84,7 @@ def test_the_operations_of_each_policy_are_exactly_these(policy, names):
 
 def test_every_operation_of_some_families_has_a_policy():
     found = operations()
-    of_others = {"attention", "bilinear", "linear", "prelu", "recurrent_layer", "vdot"}
+    of_others = {"attention", "bilinear", "linear", "prelu", "quantized_linear", "recurrent_layer", "vdot"}
     assert set(found["convolution"]) | set(found["matrix"]) - {"outer"} | of_others == HALF
     for family in ("normalization", "loss", "norms"):
         assert set(found[family]) - {"multiply"} <= FLOAT32, family

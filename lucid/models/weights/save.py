@@ -89,8 +89,8 @@ def save_checkpoint(
         pointwise_convolutions = report.pointwise_convolutions
     elif pointwise_convolutions is None:
         pointwise_convolutions = (variant_of(architecture) or "").endswith(_CONVOLUTIONAL_IN_TIMM)
-    others = {key: text for key, text in (metadata or {}).items() if key != quantization.KEY}
-    described = _description(body, class_names, preprocessing, name, others) | quantized
+    rest = {key: text for key, text in (metadata or {}).items() if key != quantization.KEY}
+    described = _description(body, class_names, preprocessing, name, rest) | quantized
     base = _base_model(architecture, own, report) if dialect == "huggingface" else ""
     arrays = {}
     scales = {

@@ -203,7 +203,8 @@ def schemes_in(metadata: Mapping[str, str]) -> dict[str, Scheme]:
 
 def _without_values(root: Module, schemes: Mapping[str, Scheme]) -> dict[Module, Module]:
     """The layers to replace, and their quantized forms without values."""
-    modules, linears, new = dict(root.named_modules()), dict(_linears(root)), {}
+    modules, linears = dict(root.named_modules()), dict(_linears(root))
+    new: dict[Module, Module] = {}
     for name, by in schemes.items():
         layer = modules.get(name)
         if layer is None:
@@ -211,8 +212,7 @@ def _without_values(root: Module, schemes: Mapping[str, Scheme]) -> dict[Module,
         if isinstance(layer, QuantizedLinear) and layer.scheme == by:
             continue
         if name not in linears:
-            kind = f"{type(layer).__name__} of another scheme" if isinstance(layer, QuantizedLinear) else type(layer)
-            found = kind if isinstance(kind, str) else kind.__name__
+            found = type(layer).__name__ + (" of another scheme" if isinstance(layer, QuantizedLinear) else "")
             raise ValueError(f"{KEY!r} in the metadata: {_shown(name)} must be a Linear, the model has a {found}")
         new[layer] = QuantizedLinear.like(linears[name], *by)
     return new
