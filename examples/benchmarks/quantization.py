@@ -86,7 +86,7 @@ def measure(name: str, args: argparse.Namespace) -> dict[str, Any]:
     if is_variant:
         images = lucid.rand(max(args.batch_sizes), 3, _PIXELS, _PIXELS)
     else:
-        images, labels = images_and_labels(full, args.cifar10)
+        images, labels = (one[: args.images] for one in images_and_labels(full, args.cifar10))
         expected = logits_of(full, images)
         for key, one in candidates.items():
             found = logits_of(one, images)
@@ -104,12 +104,14 @@ def measure(name: str, args: argparse.Namespace) -> dict[str, Any]:
             times_of[str(size)] = {
                 "ratio": round(statistics.median(ratios), 3), "ms": round(1e3 * statistics.median(found), 2)
             }  # fmt: skip
-    return {"parameters": full.num_parameters(), "schemes": rows}
+    found = {"parameters": full.num_parameters(), "schemes": rows}
+    return found if is_variant else found | {"images": len(labels)}
 
 
 def show(name: str, table: dict[str, Any], sizes: list[int]) -> None:
     times = "".join(f"{f'time, {size}':>12}" for size in sizes)
-    print(f"\n{name}, {table['parameters']:,} parameters")
+    images = f", {table['images']:,} test images" if "images" in table else ""
+    print(f"\n{name}, {table['parameters']:,} parameters{images}")
     print(f"{'bits/group':12}{'linear':>8}{'file':>12}{'logits':>10}{'same':>10}{'accuracy':>10}{times}")
     for key, row in table["schemes"].items():
         line = f"{key:12}{row['quantized_share']:8.1%}{row['file_bytes'] / 1e6:9.2f} MB"
@@ -126,6 +128,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--schemes", type=scheme, nargs="+", default=[(8, 64), (8, 32), (4, 64), (4, 32)],
                         metavar="BITS/GROUP", help="compared with full weights (8/64 8/32 4/64 4/32)")  # fmt: skip
     parser.add_argument("--cifar10", default="data", metavar="FOLDER", help="where CIFAR-10 is (data)")
+    parser.add_argument("--images", type=positive_int, metavar="N", help="evaluate the first N test images (all)")
     parser.add_argument("--batch-sizes", type=positive_int, nargs="+", default=[1, 32], metavar="N",
                         help="images in the passes that are timed (1 32)")  # fmt: skip
     parser.add_argument("--rounds", type=positive_int, default=11, metavar="N", help="at least (11)")
