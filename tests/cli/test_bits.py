@@ -63,13 +63,15 @@ def test_export_writes_quantized_weights(tmp_path, weights, capsys):
     [
         (("--bits", "7"), "argument --bits: invalid choice: 7"),
         (("--bits", "8", "--dialect", "timm"), "timm has no quantized layers"),
+        (("--bits", "8", "--dialect", "timm"), "--bits requires a .mlxfn or .safetensors output"),
     ],
 )
 def test_export_errors_write_nothing(tmp_path, weights, capsys, arguments, message):
+    out = tmp_path / ("folder" if "a .mlxfn" in message else "out.safetensors")
     with pytest.raises(SystemExit) as stop:
-        run(capsys, export, weights, tmp_path / "out.safetensors", *arguments)
+        run(capsys, export, weights, out, *arguments)
     assert stop.value.code == 2 and message in capsys.readouterr().err
-    assert not (tmp_path / "out.safetensors").exists()
+    assert not out.exists()
 
 
 def test_a_quantized_file_is_not_quantized_again(tmp_path, weights, capsys):

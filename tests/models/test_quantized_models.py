@@ -108,7 +108,10 @@ def test_other_dialects_and_load_checkpoint_refuse(tmp_path):
     for dialect in ("timm", "torchvision", "huggingface"):
         with pytest.raises(ValueError, match=rf"save_checkpoint: {dialect} has no quantized layers; .*dequantize"):
             save_checkpoint(model, path, dialect)
-    assert not path.exists()
+    for dialect in ("timm", "huggingface"):
+        with pytest.raises(ValueError, match=rf"save_pretrained: {dialect} has no quantized layers"):
+            models.save_pretrained(model, tmp_path / "folder", dialect=dialect)
+    assert list(tmp_path.iterdir()) == []
     save_checkpoint(network("ConvNeXt"), path)
     with pytest.raises(models.MismatchError, match="cannot be loaded into quantized layers; load it before"):
         models.load_checkpoint(model, path)
