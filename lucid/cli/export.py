@@ -9,6 +9,7 @@
     lucid export official.pth hub.safetensors --dialect huggingface
     lucid export runs/pets pets --dialect timm --license mit             # a folder that timm opens, with a model card
     lucid export runs/pets pets --dialect huggingface                    # one that transformers opens
+    lucid export runs/photos small.safetensors --bits 8                  # quantized, for Lucid alone
 
 Programs take float32 images (N, C, H, W) as preprocessed by lucid.models.transforms_for, and return logits
 (N, classes), or features if the model has no classifier. With --pixels they take uint8 images (N, H, W, C), cropped but
@@ -43,7 +44,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lucid import models
-from lucid.cli._common import Parser, message_of, option, positive, use_device
+from lucid.cli._common import Parser, add_bits_option, message_of, option, positive, quantize, use_device
 from lucid.cli.info import best_result
 from lucid.export import ExportError, export_function, export_weights, onnx
 from lucid.models.weights.dialects import DIALECTS
@@ -90,9 +91,9 @@ def _folder(model: Any, args: argparse.Namespace) -> str:
 
 
 FORMATS = {
-    ".mlxfn": Format(_function, ("pixels", "batch_sizes")),
+    ".mlxfn": Format(_function, ("bits", "pixels", "batch_sizes")),
     ".onnx": Format(_onnx, ("pixels", "batch_sizes", "dynamic", "dtype", "softmax", "verify")),
-    ".safetensors": Format(_weights, ("dialect",)),
+    ".safetensors": Format(_weights, ("dialect", "bits")),
 }
 _FOLDER = Format(_folder, ("dialect",))
 _OPTIONS = sorted({name for one in FORMATS.values() for name in one.options})  # that not all formats take
@@ -110,6 +111,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch-sizes", type=positive, nargs="+", metavar="N", help="images per call")
     parser.add_argument("--dynamic", nargs="+", choices=["batch", "size"], help="what may vary (default: batch)")
     parser.add_argument("--dtype", choices=["float32", "float16"], help="of the weights (default: float32)")
+    add_bits_option(parser)
     parser.add_argument(
         "--pixels", action="store_true", help="take uint8 images (N, H, W, C), and normalize them inside"
     )
@@ -148,6 +150,7 @@ def export(args: argparse.Namespace) -> str:
             takers = [suffix for suffix, one in FORMATS.items() if name in one.options]
             raise ValueError(f"{option(name)} requires a {_listed(takers)} output, got {args.output}")
     model = models.from_checkpoint(args.model, image_size=args.image_size).eval()
+    quantize(model, args.bits)
     return f"{model.checkpoint_name} {kind.write(model, args)}"
 
 
