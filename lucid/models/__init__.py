@@ -32,6 +32,7 @@ from lucid.models.entrypoints import (
     convnextv2_small,
     convnextv2_tiny,
 )
+from lucid.models.fcmae import FCMAE
 from lucid.models.features import FeatureInfo, FeatureListNet
 from lucid.models.imagenet import imagenet_class_names
 from lucid.models.info import ModelInfo, model_info
@@ -46,8 +47,9 @@ from lucid.models.weights.save import save_checkpoint
 from lucid.models.weights.tags import Accuracy, Tag, find_tag
 
 __all__ = [
-    "Accuracy", "ConvNeXt", "ConvNeXtIsotropic", "ConvNeXtV2", "DownloadError", "FeatureInfo", "FeatureListNet",
-    "ImageTransform", "LoadReport", "MismatchError", "ModelInfo", "NonCommercialLicenseWarning", "Tag",
+    "Accuracy", "ConvNeXt", "ConvNeXtIsotropic", "ConvNeXtV2", "DownloadError", "FCMAE", "FeatureInfo",
+    "FeatureListNet", "ImageTransform", "LoadReport", "MismatchError", "ModelInfo", "NonCommercialLicenseWarning",
+    "Tag",
     "convnext_atto", "convnext_atto_ols", "convnext_base", "convnext_femto", "convnext_femto_ols",
     "convnext_isotropic_base", "convnext_isotropic_large", "convnext_isotropic_small", "convnext_large",
     "convnext_large_mlp", "convnext_nano", "convnext_nano_ols", "convnext_pico", "convnext_pico_ols", "convnext_small",

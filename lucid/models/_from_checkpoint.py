@@ -144,7 +144,11 @@ def _from_recipe(weights: Mapping[str, Any], metadata: Mapping[str, str]) -> nn.
     stem, head = (weights.get(name) for name in ("downsample_layers.0.0.weight", "head.weight"))
     if stem is None or head is None:
         raise ValueError("the metadata has the recipe of a training run, but the weights do not have its names")
-    model = ConvNeXt(head.shape[0], in_chans=stem.shape[1], **options)
+    kind: type[ConvNeXt] = ConvNeXt
+    if recipe.get("grn"):
+        kind = ConvNeXtV2
+        options.pop("layer_scale_init", None)
+    model = kind(head.shape[0], in_chans=stem.shape[1], **options)
     model.load_state_dict(weights)
     return model
 
