@@ -174,14 +174,17 @@ def add_run_options(group: Any, out: str, command: str) -> None:
     )  # fmt: skip
 
 
-def saved_settings(args: argparse.Namespace, out: Path) -> dict[str, Any] | None:
-    """The settings of the checkpoint that ``--resume`` names.
+def saved_settings(
+    args: argparse.Namespace, out: Path, *, best: str = "accuracy", mode: str = "max"
+) -> dict[str, Any] | None:
+    """The settings of the checkpoint that ``--resume`` names. ``best`` and ``mode`` say which checkpoint is best.
 
     Raises:
         SettingError: ``out`` contains an unfinished run, and neither --resume nor --overwrite was given.
         CheckpointError: The checkpoint is damaged, or not from a training command.
     """
-    return prepare_run(Checkpoints(out / "checkpoints", args.save_minutes), args.resume, args.overwrite)[0]
+    checkpoints = Checkpoints(out / "checkpoints", args.save_minutes, best=best, mode=mode)
+    return prepare_run(checkpoints, args.resume, args.overwrite)[0]
 
 
 def find_weights(args: argparse.Namespace, out: Path, key: str) -> tuple[str, dict[str, lucid.Tensor], dict[str, Any]]:
@@ -253,9 +256,12 @@ def _fit(trainer: Trainer) -> int:
     if dist.is_main() and trainer.folder is not None:
         column, mode = trainer.monitor
         last, best = trainer.history[-1], best_row(trainer.history, column, mode)
+        if trainer.is_classifier:
+            result = f"{last[column]:.2%} of the {trainer.split} {trainer.unit} are right ({best[column]:.2%}"
+        else:
+            result = f"{column.replace('_', ' ')} {last[column]:.4f} ({best[column]:.4f}"
         print(
-            f"{last[column]:.2%} of the {trainer.split} {trainer.unit} are right "
-            f"({best[column]:.2%} in epoch {best['epoch']}, the best); "
+            f"{result} in epoch {best['epoch']}, the best); "
             f"{sum(row['seconds'] for row in trainer.history):.0f} s; see {trainer.folder.path}"
         )
     return 0
@@ -263,6 +269,8 @@ def _fit(trainer: Trainer) -> int:
 
 def _evaluate(trainer: Trainer) -> int:
     evaluation = trainer.evaluate()
+    if dist.is_main() and evaluation.confusion is None:
+        print(f"{trainer.split} loss {evaluation.loss:.4f}")
     if dist.is_main() and evaluation.confusion is not None:
         for number, (name, row) in enumerate(zip(trainer.classes, evaluation.confusion, strict=True)):
             print(f"{name:<16} {row[number]:6,} of {row.sum():6,} right, {row[number] / max(1, row.sum()):7.2%}")

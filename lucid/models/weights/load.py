@@ -87,7 +87,7 @@ def load_checkpoint(
     """
     model = unwrap_compiled(model)
     body = convnext_in("load_checkpoint", model.encoder if isinstance(model, FCMAE) else model)
-    own = body.state_dict(keep_vars=True)
+    own: Mapping[str, Tensor] = body.state_dict(keep_vars=True)
     if not isinstance(source, str | os.PathLike | Mapping):
         kinds = "a file, the name of a published checkpoint, or a mapping such as a state_dict()"
         raise TypeError(f"load_checkpoint: source must be {kinds}, got {type(source).__name__}")
