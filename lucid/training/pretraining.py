@@ -99,7 +99,7 @@ PAPER = {
 # A smaller network, and a higher rate for fewer steps.
 PHOTOS = {**PAPER, "model": "convnextv2_atto", "epochs": 100, "warmup_epochs": 10, "batch_size": 64, "accumulate": 1,
           "lr": 1e-3, "clip_norm": 1.0}  # fmt: skip
-# Squares of 8 px, 16 in an image: as with 32 px in 224, few enough that textures alone do not tell what is hidden.
+# Squares of 8 px, 16 in an image.
 SMALL = {
     **PHOTOS,
     "depths": (2, 2, 2),
