@@ -79,7 +79,7 @@ def test_a_run_writes_and_prints_its_results(whole):
     assert list(rows[0]) == COLUMNS and rows[-1]["test_loss"] < rows[0]["test_loss"]
     assert lines[0] == "Digits(train: 1442 images (1, 8, 8), 10 classes)"
     assert lines[1].startswith("ConvNeXtV2 with ") and " and a decoder with " in lines[1]
-    assert f"test loss {rows[-1]['test_loss']:.4f} ({min(row['test_loss'] for row in rows):.4f} in epoch " in lines[5]
+    assert f"test loss: {rows[-1]['test_loss']:.4f} ({min(row['test_loss'] for row in rows):.4f} in epoch " in lines[5]
     assert lines[6:] == [f"lucid train --dataset digits --weights {whole.out}"] and whole.stderr == ""
 
 
@@ -117,7 +117,7 @@ def test_an_interrupted_and_resumed_run_ends_the_same(whole, tmp_path):
 def test_two_processes_train_together(whole, tmp_path):
     [(code, output, errors)] = launch(2, command(*DIGITS, "--out", tmp_path / "two", "--distributed"))
     assert code == 0 and "Traceback" not in errors, errors
-    assert output.count("test loss ") == 1 and files_in(tmp_path / "two") == RESULTS  # only one of them prints
+    assert output.count("test loss: ") == 1 and files_in(tmp_path / "two") == RESULTS  # only one of them prints
     # Each has masks of its own, so the losses are near each other, not the same.
     one, two = (history_of(out)[-1]["test_loss"] for out in (whole.out, tmp_path / "two"))
     assert two == pytest.approx(one, rel=0.1)
