@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, NoReturn, get_args
 
 import lucid
-from lucid import data
+from lucid import data, nn
 from lucid import distributed as dist
 from lucid._files import read_regular
+from lucid.kernels.quantized_matmul import MODES
 from lucid.models import DownloadError
 from lucid.serialization import load_with_metadata
 from lucid.training.recipe import (
@@ -49,6 +50,19 @@ def positive(word: str) -> int:
 
 def add_device_option(group: Any) -> None:
     group.add_argument("--device", choices=["cpu", "gpu"], help="default: the GPU if there is one")
+
+
+def add_bits_option(group: Any) -> None:
+    group.add_argument(
+        "--bits", type=int, choices=sorted(MODES["affine"][0]), metavar="N",
+        help="quantize the linear layers: 8 bits for each weight, or fewer, in groups of 64",
+    )  # fmt: skip
+
+
+def quantize(model: nn.Module, bits: int | None) -> None:
+    """Quantize a model as ``--bits`` says, if it was given."""
+    if bits is not None:
+        lucid.quantize(model, bits)
 
 
 def use_device(parser: argparse.ArgumentParser, name: str | None) -> None:

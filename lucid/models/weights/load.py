@@ -29,6 +29,7 @@ from lucid.models.weights.hub import download
 from lucid.models.weights.location import find_folder, is_location
 from lucid.models.weights.match import NORM, LoadReport, match_parameters
 from lucid.models.weights.tags import Tag, find_tag, tags_of
+from lucid.nn.utils import quantization
 from lucid.serialization import OpenedCheckpoint, open_checkpoint
 from lucid.serialization.checkpoint_folder import WEIGHT_SUFFIXES
 
@@ -103,6 +104,7 @@ def load_checkpoint(
     if tag is not None:
         source, strict = download(tag), strict and tag.has_final_norm
     opened = OpenedCheckpoint(Path(), source) if isinstance(source, Mapping) else open_checkpoint(source)
+    _refuse_quantized(where, opened, body)
     network = _find_network(where, opened.content, dialect, use_ema)
     found = _check_architecture(where, network, body, own, whole=isinstance(model, FCMAE))
     if isinstance(model, FCMAE):
@@ -162,6 +164,14 @@ def _find_published(name: str) -> Tag | None:
             return None
         reason = str(error).removeprefix("pretrained: ")
         raise FileNotFoundError(f"load_checkpoint: there is no file {name}, and {reason}") from None
+
+
+def _refuse_quantized(caller: str, opened: OpenedCheckpoint, body: AnyConvNeXt) -> None:
+    """Raise if the file or the model is quantized."""
+    if quantization.KEY in opened.metadata:
+        raise MismatchError(f"{caller} holds quantized weights, which lucid.models.from_checkpoint opens")
+    if any(isinstance(one, nn.QuantizedLinear) for one in body.modules()):
+        raise MismatchError(f"{caller} cannot be loaded into quantized layers; load it before lucid.quantize(model)")
 
 
 def _find_network(caller: str, tree: Any, dialect: str | None, use_ema: bool) -> Network:
