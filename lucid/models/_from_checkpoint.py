@@ -195,6 +195,9 @@ def _from_recipe(weights: Mapping[str, Any], metadata: Mapping[str, str]) -> nn.
     stem, head = (weights.get(name) for name in ("downsample_layers.0.0.weight", "head.weight"))
     if stem is None or head is None:
         raise ValueError("the metadata has the recipe of a training run, but the weights do not have its names")
+    if recipe.get("grn"):
+        options.pop("layer_scale_init", None)
+        return ConvNeXtV2(head.shape[0], in_chans=stem.shape[1], **options)
     return ConvNeXt(head.shape[0], in_chans=stem.shape[1], **options)
 
 
