@@ -9,8 +9,8 @@
     lucid train --recipe paper --print-config > mine.json
     lucid train --config mine.json --epochs 100    # settings of your own
 
-Without a GPU use the laptop recipe. On two busy CPU cores its first epochs, of 16 px, take 3 to 4 minutes each; those
-of larger images take longer. An epoch of the quick recipe takes some 8 minutes.
+Without a GPU use the laptop recipe. On two busy CPU cores its epochs take 2.5 to 6 minutes each, 110 together. An epoch
+of the quick recipe takes some 8 minutes.
 
 Recipes: "laptop" trains a small model in few epochs: Muon, a whitened stem, images that grow from 24 to 32 px; "quick"
 is a plain recipe for the usual small ConvNeXt; "strong" has everything that helps when training on small images
