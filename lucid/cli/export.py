@@ -1,8 +1,9 @@
-"""Export a model: as a function that runs from C++ and Swift, or as weights for another library.
+"""Export a model: for an app, as a function that runs from C++ and Swift, or as weights for another library.
 
     lucid export convnext_tiny.fb_in1k tiny.mlxfn                        # the whole model in one file
     lucid export runs/digits digits.mlxfn --batch-sizes 1 32
     lucid export convnext_tiny.fb_in1k tiny.mlxfn --pixels               # takes uint8 images and normalizes them
+    lucid export runs/photos Photos.mlpackage --verify                   # for Xcode: takes an image, returns its class
     lucid export mine.safetensors for_timm.safetensors --dialect timm    # weights with timm's names
     lucid export official.pth hub.safetensors --dialect huggingface
 
@@ -21,6 +22,11 @@ preprocessing. Running it needs only MLX, in any of its languages:
   kernels cannot be exported. On a CPU, ConvNeXt-T takes two to three times as long (2 cores, AMD EPYC, November 2026).
 - The exported function is checked against the model before the file gets its final name.
 
+A .mlpackage is an ML Program for iOS 16, macOS 13 and newer, written with coremltools (pip install
+"lucid-mlx[coreml]"). It takes an image, normalizes it inside, and returns the name of the likeliest class and the
+probability of each. docs/coreml.md describes it. --verify runs it on random pixels and prints the largest difference
+from the model: with Core ML on a Mac, where it also says what runs on which device, and with NumPy elsewhere.
+
 The exit code is 0 on success, 1 if a download or the check fails, 2 for a usage error, and 130 after Ctrl-C.
 """
 
@@ -29,6 +35,7 @@ import sys
 from pathlib import Path
 
 from lucid import models
+from lucid.cli import _export_coreml
 from lucid.cli._common import Parser, message_of, positive, use_device
 from lucid.export import ExportError, export_function, export_weights
 from lucid.models.weights.dialects import DIALECTS
@@ -39,7 +46,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "model", help="a published checkpoint (lucid.models.list_models(pretrained=True)), a weights file, or a run"
     )
-    parser.add_argument("output", type=Path, help="a .mlxfn or .safetensors file")
+    parser.add_argument("output", type=Path, help="a .mlpackage, .mlxfn or .safetensors file")
     parser.add_argument("--dialect", choices=DIALECTS, help="library whose parameter names to use (default: official)")
     parser.add_argument("--image-size", type=positive, metavar="PX", help="image size, if other than the model's own")
     parser.add_argument("--batch-sizes", type=positive, nargs="+", metavar="N", help="images per call (default: 1)")
@@ -51,21 +58,30 @@ def make_parser() -> argparse.ArgumentParser:
         choices=["cpu", "gpu"],
         help="type of device that will run the file (default: the GPU if there is one)",
     )
+    parser.add_argument("--precision", choices=["float16", "float32"], help="of a .mlpackage (default: float16)")
+    parser.add_argument("--verify", action="store_true", help="run a .mlpackage and compare it with the model")
+    _export_coreml.add_options(parser)
     return parser
 
 
 def export(args: argparse.Namespace) -> str:
     """Write the file, and return a description of it."""
     kind = args.output.suffix
-    if kind not in (".mlxfn", ".safetensors"):
-        raise ValueError(f"output must end with .mlxfn or .safetensors, got {args.output}")
+    if kind not in (".mlpackage", ".mlxfn", ".safetensors"):
+        raise ValueError(f"output must end with .mlpackage, .mlxfn or .safetensors, got {args.output}")
     if not args.output.absolute().parent.is_dir():
         raise ValueError(f"there is no folder {args.output.absolute().parent}")
-    if kind == ".mlxfn" and args.dialect:
-        raise ValueError("--dialect requires a .safetensors output; a .mlxfn file has no parameter names")
+    if kind != ".safetensors" and args.dialect:
+        raise ValueError(f"--dialect requires a .safetensors output; a {kind} file has no parameter names")
+    if kind != ".mlpackage" and (own := _export_coreml.given(args)):
+        raise ValueError(f"{own[0]} requires a .mlpackage output")
+    if kind == ".mlpackage" and args.pixels:
+        raise ValueError("--pixels is for a .mlxfn output; a .mlpackage takes an image unless --tensor is given")
     if kind == ".safetensors" and (args.pixels or args.batch_sizes):
         raise ValueError("--pixels and --batch-sizes require a .mlxfn output; weights have no input shape")
     model = models.from_checkpoint(args.model, image_size=args.image_size)
+    if kind == ".mlpackage":
+        return _export_coreml.export(model, args)
     if kind == ".safetensors":
         export_weights(model, args.output, args.dialect or "official")
         return f"weights of {model.checkpoint_name} in {args.dialect or 'official'} names"
@@ -74,12 +90,17 @@ def export(args: argparse.Namespace) -> str:
     return f"{model.checkpoint_name} as a function of {found['dtype']} {shapes}"
 
 
+def _bytes(path: Path) -> int:
+    """The size of a file, or of all files in a folder."""
+    return sum(one.stat().st_size for one in [path, *path.rglob("*")] if one.is_file())
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = make_parser()
     args = parser.parse_args(argv)
     use_device(parser, args.device)
     try:
-        print(f"{args.output}: {export(args)}, {args.output.stat().st_size / 1e6:.1f} MB")
+        print(f"{args.output}: {export(args)}, {_bytes(args.output) / 1e6:.1f} MB")
     except (models.DownloadError, ExportError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 1

@@ -204,7 +204,7 @@ def test_a_wrong_function_is_not_kept(capsys, weights, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "fault"),
     [
-        (["{weights}", "out.onnx"], "output must end with .mlxfn or .safetensors, got out.onnx"),
+        (["{weights}", "out.onnx"], "output must end with .mlpackage, .mlxfn or .safetensors, got out.onnx"),
         (["{weights}", "nowhere/out.mlxfn"], "there is no folder"),
         (["{weights}", "out.mlxfn", "--dialect", "timm"], "--dialect requires a .safetensors output"),
         (["{weights}", "out.safetensors", "--pixels"], "--pixels and --batch-sizes require a .mlxfn output"),
