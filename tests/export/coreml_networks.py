@@ -14,13 +14,14 @@ NAMES = ["cat", "dog", "ant"]
 
 def settled(model, seed=5):
     """``model`` in evaluation mode, with random parameters and statistics."""
-    for i, (_, one) in enumerate([*model.named_parameters(), *model.named_buffers()]):
+    for i, (name, one) in enumerate([*model.named_parameters(), *model.named_buffers()]):
         if one._array.dtype != mx.float32:
             continue
         noise = mx.random.normal(one.shape, key=mx.random.key(seed + i))
-        scale = 1 / np.sqrt(max(1, np.prod(one.shape[1:]))) if one.ndim > 1 else 0.2
-        base = 1.0 if one.ndim == 1 and i % 2 == 0 else 0.0
-        one._rebind(mx.abs(noise) * 0.2 + 0.5 if one.ndim == 1 and base else noise * scale)
+        if one.ndim > 1:
+            one._rebind(noise / np.sqrt(np.prod(one.shape[1:])))
+        else:  # variances are positive, the other vectors are scales, shifts and means
+            one._rebind(mx.abs(noise) * 0.3 + 0.5 if name.endswith(("var", "weight", "gamma")) else noise * 0.3)
     return model.eval()
 
 
@@ -75,7 +76,7 @@ def convnext(kind=models.ConvNeXt, **options):
     lucid.manual_seed(5)
     if kind is models.ConvNeXtIsotropic:
         return attached(settled(kind(3, 2, 12, patch_size=8, layer_scale_init=0.5, **options)))
-    return attached(settled(kind(3, (1, 1, 2, 1), (8, 12, 16, 20), **options)))
+    return attached(settled(kind(3, **{"depths": (1, 1), "dims": (8, 12), **options})))
 
 
 def logits_of(model, array):

@@ -25,11 +25,12 @@ from tests.export.coreml_networks import (
 ct = pytest.importorskip("coremltools", reason="packages are written with coremltools")
 
 NETWORKS = {
-    "atto": lambda: convnext(),
+    "atto": lambda: convnext(depths=(1, 1, 2, 1), dims=(8, 12, 16, 20)),
+    "tiny": lambda: convnext(depths=(3, 3, 9, 3), dims=(4, 6, 8, 12)),
     "v2": lambda: convnext(models.ConvNeXtV2),
     "isotropic": lambda: convnext(models.ConvNeXtIsotropic),
     "overlap stem, hidden head": lambda: convnext(stem_type="overlap_act", head_hidden_size=10),
-    "norm first, maximum": lambda: convnext(head_norm_first=True, global_pool="avgmax"),
+    "norm first, both pools": lambda: convnext(head_norm_first=True, global_pool="avgmax"),
     "resnet": lambda: attached(settled(ResNetLike())),
 }
 GENERATOR = np.random.default_rng(0)
@@ -56,8 +57,6 @@ def check_specification(path):
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize(("precision", "limit"), [("float32", 1e-4), ("float16", 1e-2)])
 def test_a_classifier_with_preprocessing_softmax_and_labels(tmp_path, name, precision, limit):
-    if precision == "float32" and name not in ("atto", "v2", "resnet"):
-        pytest.skip("float16 goes through the same lowerings")
     model, path = NETWORKS[name](), tmp_path / "m.mlpackage"
     found = export.coreml(model, path, precision=precision)
     assert found["outputs"] == {"classLabel": "name", "classLabel_probs": "probability of each name"}
@@ -75,16 +74,13 @@ def test_no_transpose_is_left_in_convnext(tmp_path):
     export.coreml(model, tmp_path / "m.mlpackage")
     operations = Program(tmp_path / "m.mlpackage").operations
     assert "transpose" not in operations and "reshape" not in operations and "matmul" not in operations
-    assert operations.count("layer_norm") == 4 + 5 + 1 and operations.count("gelu") == 5
+    assert operations.count("layer_norm") == 2 + 2 + 1 and operations.count("gelu") == 2
     assert operations.count("linear") == 1  # of the classifier, which has no map
 
 
-@pytest.mark.parametrize("name", ["atto", "isotropic"])
-def test_odd_sizes_and_logits(tmp_path, name):
-    model, path = NETWORKS[name](), tmp_path / "m.mlpackage"
-    export.coreml(
-        model, path, image_size=(45, 67), image=False, class_names=(), softmax=False, precision="float32",
-    )  # fmt: skip
+def test_odd_sizes_and_logits(tmp_path):
+    model, path = convnext(), tmp_path / "m.mlpackage"
+    export.coreml(model, path, image_size=(45, 67), image=False, class_names=(), precision="float32")
     x = GENERATOR.normal(size=(1, 3, 45, 67))
     [found] = Program(path).run({"image": x}).values()
     assert found.dtype == np.float32 and difference(found, logits_of(model, x)) < 1e-4
@@ -170,39 +166,42 @@ def test_a_segmentation_model_of_several_sizes(tmp_path):
         export.coreml(model, path, lucid.zeros(1, 3, 24, 32), sizes=[(26, 36)])
 
 
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory):
+    """A network whose arrays are large enough to be compressed, an input, the logits, and the bytes of its package."""
+    model = convnext(depths=(1,), dims=(48,))
+    x = np.random.default_rng(1).normal(size=(1, 3, 37, 37))
+    found = export.coreml(model, tmp_path_factory.mktemp("wide") / "m.mlpackage", image=False, class_names=())
+    return model, x, logits_of(model, x), found["bytes"]
+
+
 @pytest.mark.parametrize(
     ("compress", "limit", "share"),
-    [("int8", 0.03, 0.62), ("palette8", 0.03, 0.66), ("palette6", 0.08, 0.6), ("palette4", 0.3, 0.45)],
+    [("int8", 0.03, 0.75), ("palette8", 0.03, 0.75), ("palette6", 0.06, 0.65), ("palette4", 0.3, 0.55)],
 )
-def test_compressed_weights(tmp_path, compress, limit, share):
-    """The differences of the logits, in a network whose arrays are large enough to be compressed."""
-    lucid.manual_seed(2)
-    model = attached(settled(models.ConvNeXt(3, (1, 1), (32, 48))))
-    x = GENERATOR.normal(size=(1, 3, 37, 37))
-    full = export.coreml(model, tmp_path / "full.mlpackage", image=False, class_names=())
-    small = export.coreml(model, tmp_path / "m.mlpackage", image=False, class_names=(), compress=compress)
-    assert small["bytes"] < share * full["bytes"]
-    [found] = Program(tmp_path / "m.mlpackage").run({"image": x}).values()
-    apart = difference(found, logits_of(model, x))
-    assert 1e-5 < apart < limit
+def test_compressed_weights(tmp_path, wide, compress, limit, share):
+    model, x, expected, size = wide
+    before = {name: np.array(one._array) for name, one in model.state_dict().items()}
+    found = export.coreml(model, tmp_path / "m.mlpackage", image=False, class_names=(), compress=compress)
+    assert found["bytes"] < share * size
+    [logits] = Program(tmp_path / "m.mlpackage").run({"image": x}).values()
+    assert 1e-4 < difference(logits, expected) < limit
+    assert all((before[name] == np.array(one._array)).all() for name, one in model.state_dict().items())
     if compress == "palette4":
         check_specification(tmp_path / "m.mlpackage")
 
 
-def test_newer_systems(tmp_path):
-    model, path = convnext(models.ConvNeXtV2), tmp_path / "m.mlpackage"
-    image = pixels()
-    expected = probabilities_of(logits_of(model, normalized(image)))
-    for target, version, compress, limit in (
-        ("iOS17", 8, None, 1e-2),
-        ("iOS18", 9, "palette6", 0.1),
-        ("iOS18", 9, "int8", 0.1),
-    ):
-        export.coreml(model, path, target=target, compress=compress)
-        program = Program(path)
-        assert program.spec.specificationVersion == version
-        found = program.run({"image": image})["classLabel_probs"]
-        assert difference(list(found.values()), expected) < limit
+@pytest.mark.parametrize(
+    ("target", "version", "compress"), [("iOS17", 8, None), ("iOS18", 9, "palette6"), ("iOS18", 9, "int8")]
+)
+def test_newer_systems(tmp_path, wide, target, version, compress):
+    model, x, expected, _ = wide
+    path = tmp_path / "m.mlpackage"
+    export.coreml(model, path, image=False, class_names=(), target=target, compress=compress)
+    program = Program(path)
+    assert program.spec.specificationVersion == version
+    [logits] = program.run({"image": x}).values()
+    assert difference(logits, expected) < (0.06 if compress else 1e-2)
 
 
 def test_global_response_norm_of_large_maps_in_float16(tmp_path):
@@ -229,13 +228,6 @@ def test_several_inputs_and_outputs(tmp_path):
     assert difference(result["sum"], x + y) < 1e-3
     assert (result["parts_0"] == x.transpose(0, 2, 1)).all()
     assert result["parts_1"].dtype == np.int32 and (result["parts_1"] == ((x > 0) & (y > 0))).all()
-
-
-def test_the_model_is_as_before(tmp_path):
-    model = convnext()
-    before = {name: np.array(one._array) for name, one in model.state_dict().items()}
-    export.coreml(model, tmp_path / "m.mlpackage", compress="int8")
-    assert all((before[name] == np.array(one._array)).all() for name, one in model.state_dict().items())
 
 
 def test_half_precision_models(tmp_path):

@@ -80,7 +80,7 @@ MISTAKES = {
         ValueError,
         "image=True needs mean and standard deviation",
     ),
-    "too small": (convnext(), {"image_size": 8}, ValueError, "the images must be at least 32x32 px"),
+    "too small": (convnext(), {"image_size": 7}, ValueError, "the images must be at least 8x8 px"),
     "precision": (
         SMALL,
         {"inputs": ZEROS, "precision": "int4"},
