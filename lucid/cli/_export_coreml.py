@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from lucid import nn
+from lucid import models
 from lucid.cli._common import positive
 from lucid.export import coreml
 from lucid.export._coreml.package import COMPRESSIONS
@@ -11,7 +11,7 @@ from lucid.export._coreml.package import COMPRESSIONS
 # Options that only a package has, with their defaults.
 _OWN: dict[str, Any] = {
     "compress": None, "sizes": [], "size_range": None, "color": "RGB", "logits": False, "tensor": False,
-    "target": "iOS16", "author": "", "license": "", "description": "", "model_version": "", "input_description": "",
+    "target": "iOS16", "author": "", "description": "", "model_version": "", "input_description": "",
 }  # fmt: skip
 
 
@@ -26,7 +26,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--logits", action="store_true", help="no softmax and no class names")
     group.add_argument("--tensor", action="store_true", help="take a normalized tensor, not an image")
     group.add_argument("--target", choices=["iOS16", "iOS17", "iOS18"], help="oldest system (default: iOS16, macOS 13)")
-    for name in ("author", "license", "description", "model-version", "input-description"):
+    for name in ("author", "description", "model-version", "input-description"):
         group.add_argument(f"--{name}", metavar="TEXT", help="shown by Xcode")
 
 
@@ -35,8 +35,14 @@ def given(args: argparse.Namespace) -> list[str]:
     return [f"--{name.replace('_', '-')}" for name in (*_OWN, "precision", "verify") if getattr(args, name)]
 
 
-def export(model: nn.Module, args: argparse.Namespace) -> str:
+def export(args: argparse.Namespace) -> str:
     """Write the package, and return a description of it."""
+    if not args.output.absolute().parent.is_dir():
+        raise ValueError(f"there is no folder {args.output.absolute().parent}")
+    if args.dialect:
+        raise ValueError("--dialect requires a .safetensors output or a folder; a .mlpackage has no parameter names")
+    if args.pixels:
+        raise ValueError("--pixels is for a .mlxfn output; a .mlpackage takes an image unless --tensor is given")
     chosen = {name: getattr(args, name) or default for name, default in _OWN.items()}
     batches = args.batch_sizes or [1]
     if len(batches) > 2:
@@ -44,11 +50,14 @@ def export(model: nn.Module, args: argparse.Namespace) -> str:
     metadata = {
         key: chosen[name]
         for key, name in (
-            ("author", "author"), ("license", "license"), ("description", "description"),
+            ("author", "author"), ("description", "description"),
             ("version", "model_version"), ("input_description", "input_description"),
         )
         if chosen[name]
     }  # fmt: skip
+    if args.license:
+        metadata["license"] = args.license
+    model = models.from_checkpoint(args.model, image_size=args.image_size)
     found = coreml(
         model, args.output, sizes=chosen["sizes"], size_range=chosen["size_range"],
         batch_size=batches[0] if len(batches) == 1 else (min(batches), max(batches)),
