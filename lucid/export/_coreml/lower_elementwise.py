@@ -40,6 +40,23 @@ def _logical(operation: str) -> Callable[..., Lowered]:
     return lower
 
 
+def _bitwise(operation: str) -> Callable[..., Lowered]:
+    """The operators ``&``, ``|`` and ``^`` of bool tensors; Core ML has none for bits."""
+
+    def lower(b: Builder, input: Any, other: Any) -> Lowered:
+        if b.node is not None and kind_of(b.node.output.dtype) != "bool":
+            b.refuse("it works on the bits of integers; only bool tensors are supported")
+        return _logical(operation)(b, input, other)
+
+    return lower
+
+
+def bitwise_not(b: Builder, input: Value) -> Lowered:
+    if kind_of(input.dtype) != "bool":
+        b.refuse("it works on the bits of integers; only bool tensors are supported")
+    return logical_not(b, input)
+
+
 def itself(b: Builder, input: Value) -> Lowered:
     return b.lowered(input)
 
@@ -211,6 +228,8 @@ LOWERINGS: dict[str, Any] = {
     "gt": _binary("greater"), "ge": _binary("greater_equal"),
     "logical_and": _logical("logical_and"), "logical_or": _logical("logical_or"),
     "logical_xor": _logical("logical_xor"), "logical_not": logical_not,
+    "bitwise_and": _bitwise("logical_and"), "bitwise_or": _bitwise("logical_or"),
+    "bitwise_xor": _bitwise("logical_xor"), "bitwise_not": bitwise_not,
     **dict.fromkeys(("clone", "contiguous", "positive", "detach", "alias_copy"), itself),
     **dict.fromkeys(_CASTS, astype),
 }  # fmt: skip
