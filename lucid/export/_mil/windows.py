@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 Pads = list[tuple[int, int]]
+_ALL = (slice(None), slice(None))  # images and channels
 
 
 def _pads(pad_type: str, pad: Any, sizes: Any, kernel: Any, strides: Any, dilations: Any) -> Pads:
@@ -30,7 +31,7 @@ def _windows(x: np.ndarray, kernel: Any, strides: Any, dilations: Any, sizes: An
             slice(at * dilation, at * dilation + (size - 1) * stride + 1, stride)
             for at, dilation, stride, size in zip(place, dilations, strides, sizes, strict=True)
         )
-        yield place, x[(slice(None), slice(None), *index)]
+        yield place, x[_ALL + index]
 
 
 def _sizes(x: np.ndarray, kernel: Any, strides: Any, dilations: Any) -> list[int]:
@@ -57,7 +58,7 @@ def conv(
     n, c, outputs = x.shape[0], x.shape[1], weight.shape[0]
     found = np.zeros((n, groups, outputs // groups, int(np.prod(sizes))), np.float32)
     for place, seen in _windows(padded, kernel, steps, spread, sizes):
-        part = weight[(slice(None), slice(None), *place)]  # (O, C / groups)
+        part = weight[_ALL + place]  # (O, C / groups)
         grouped = seen.reshape(n, groups, c // groups, -1)
         if c == groups:
             found += part.reshape(groups, -1, 1) * grouped
@@ -84,7 +85,7 @@ def conv_transpose(
     found = np.zeros((n, groups * each, *full), np.float32)
     grouped = x.reshape(n, groups, c // groups, -1)
     for place, target in _windows(found, kernel, steps, spread, x.shape[2:]):
-        part = weight[(slice(None), slice(None), *place)].reshape(groups, c // groups, each)
+        part = weight[_ALL + place].reshape(groups, c // groups, each)
         target += (np.swapaxes(part, 1, 2) @ grouped).reshape(target.shape)
     pads = [(0, 0)] * len(kernel) if pad_type == "valid" else _pads("custom", pad, (), kernel, steps, spread)
     if output_shape is not None:
@@ -95,7 +96,7 @@ def conv_transpose(
         if any(after < 0 for _, after in pads):
             raise ValueError(f"conv_transpose cannot give the shape {output_shape}")
     index = tuple(slice(before, size - after) for (before, after), size in zip(pads, full, strict=True))
-    result = found[(slice(None), slice(None), *index)]
+    result = found[_ALL + index]
     return result if bias is None else result + np.reshape(bias, (1, -1) + (1,) * len(kernel))
 
 
@@ -134,7 +135,7 @@ def avg_pool(
     exclude_padding_from_average: bool = False, ceil_mode: bool = False,
 ) -> np.ndarray:  # fmt: skip
     seen, _, _ = _pooled(x, kernel_sizes, strides, pad_type, pad, ceil_mode, 0.0)
-    total = sum(one for _, one in seen)
+    total = np.asarray(sum(one for _, one in seen))
     if not exclude_padding_from_average:
         return total / np.float32(np.prod(_ints(kernel_sizes, 0)))
     ones = np.ones((1, 1, *x.shape[2:]), np.float32)
