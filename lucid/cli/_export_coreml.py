@@ -41,6 +41,8 @@ def export(args: argparse.Namespace) -> str:
         raise ValueError(f"there is no folder {args.output.absolute().parent}")
     if args.dialect:
         raise ValueError("--dialect requires a .safetensors output or a folder; a .mlpackage has no parameter names")
+    if args.bits:
+        raise ValueError("--bits is for a .mlxfn or .safetensors output; a .mlpackage has --compress")
     if args.pixels:
         raise ValueError("--pixels is for a .mlxfn output; a .mlpackage takes an image unless --tensor is given")
     chosen = {name: getattr(args, name) or default for name, default in _OWN.items()}

@@ -46,6 +46,7 @@ def test_a_checkpoint_becomes_a_package(capsys, weights, tmp_path):
         ),
         (["--batch-sizes", "4"], "class names need batch_size 1"),
         (["--dialect", "timm"], "--dialect requires a .safetensors output"),
+        (["--bits", "8"], "--bits is for a .mlxfn or .safetensors output; a .mlpackage has --compress"),
         (["--pixels"], "--pixels"),
     ],
 )
