@@ -27,8 +27,8 @@ WITH_EXAMPLES = [
 ]  # fmt: skip
 # The names that an example uses without importing them.
 NAMES = {
-    "lucid": lucid, "F": F, "data": data, "distributions": distributions, "evaluation": evaluation, "metrics": metrics, "models": models,
-    "nn": nn, "np": np, "optim": optim, "training": training,
+    "lucid": lucid, "F": F, "data": data, "distributions": distributions, "evaluation": evaluation, "metrics": metrics,
+    "models": models, "nn": nn, "np": np, "optim": optim, "training": training,
 }  # fmt: skip
 
 

@@ -6,7 +6,7 @@
     lucid probe photos runs/pretrain --seeds 10                # ten random splits
     lucid probe photos model.pth --image-size 288 --picture tsne
     lucid probe photos runs/photos --format npy                # embeddings for NumPy
-    lucid probe photos convnext_tiny.fb_in22k --weights uniform --k 5   # a plain majority of five
+    lucid probe photos convnext_tiny.fb_in22k --votes uniform --k 5     # a plain majority of five
 
 The features are the input of the classifier (--layer), computed once for the center crop of each photo. Subfolders
 named train and val are used as the split; otherwise a fifth of each class is held out (--val-part), as often as --seeds
@@ -76,11 +76,15 @@ def make_parser() -> argparse.ArgumentParser:
     group = parser.add_argument_group("classifiers")
     group.add_argument("--k", type=positive, default=20, metavar="N", help="neighbors that vote (default: 20)")
     group.add_argument(
-        "--weights", choices=["temperature", "uniform"], default="temperature",
-        help="of the votes (default: %(default)s)",
+        "--votes", choices=["temperature", "uniform"], default="temperature",
+        help="weighted by similarity, or all the same (default: %(default)s)",
     )  # fmt: skip
     group.add_argument(
-        "--temperature", type=float, default=0.07, metavar="X", help="of the weights of votes (default: 0.07)"
+        "--temperature",
+        type=float,
+        default=0.07,
+        metavar="X",
+        help="of the votes; a lower one gives nearer neighbors more weight (default: 0.07)",
     )
     group.add_argument(
         "--C", type=float, default=1.0, metavar="X", help="inverse of the linear probe's weight decay (default: 1)"
@@ -206,7 +210,7 @@ def _evaluate(features: evaluation.Features, split: _Split, k: int, args: argpar
     values, labels = features.values, features.labels
     assert labels is not None
     voted = evaluation.knn(
-        values[split.train], labels[split.train], values[split.val], k, weights=args.weights,
+        values[split.train], labels[split.train], values[split.val], k, weights=args.votes,
         temperature=args.temperature, num_classes=len(features.classes),
     )  # fmt: skip
     trained = evaluation.linear_probe(values[split.train], labels[split.train], C=args.C)

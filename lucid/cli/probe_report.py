@@ -74,7 +74,7 @@ class Probed:
             for one in self.results
         ]  # fmt: skip
         means = {kind: dict(zip(("mean", "std"), self.accuracy(kind), strict=True)) for kind in KINDS}
-        options = {name: self.options[name] for name in ("layer", "weights", "temperature", "C", "val_part")}
+        options = {name: self.options[name] for name in ("layer", "votes", "temperature", "C", "val_part")}
         return {
             "model": self.model.checkpoint_name,
             "image_size": self.model.preprocessing.image_size,

@@ -25,8 +25,8 @@ class LinearProbe:
         >>> probe = evaluation.linear_probe([[0.0], [1.0], [3.0], [4.0]], [0, 0, 1, 1])
         >>> probe.predict([[0.5], [3.5]]).labels.tolist()
         [0, 1]
-        >>> probe.linear()
-        Linear(in_features=1, out_features=2, bias=True)
+        >>> probe.linear().weight.shape
+        (2, 1)
     """
 
     weight: np.ndarray

@@ -130,9 +130,7 @@ def test_the_report_shows_everything(whole):
 def test_a_folder_with_its_own_split_is_used_as_it_is(photos, weights, tmp_path, capsys):
     parts = {f"{part}/{name}": (name, count) for part, count in (("train", 6), ("val", 3)) for name in CLASSES}
     copy_photos(photos, tmp_path / "photos", parts)
-    done = run(
-        capsys, tmp_path / "photos", weights, "--out", tmp_path / "out", "--format", "npy", "--weights", "uniform"
-    )
+    done = run(capsys, tmp_path / "photos", weights, "--out", tmp_path / "out", "--format", "npy", "--votes", "uniform")
     assert done.code == 0 and "--k 20 is more than the 18 training images; all of them vote" in done.err
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert results["splits"][0]["seed"] is None and (results["splits"][0]["train"], results["splits"][0]["val"]) == (
