@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
+from typing import NamedTuple
 
 import mlx.core as mx
 
@@ -34,11 +35,32 @@ _BRANCH = (
 )
 
 
+class Reading(NamedTuple):
+    """The user's line that reads a value while a function is traced: what it does, what to do instead, and its code."""
+
+    file: str
+    line: int
+    what: str
+    fix: str
+    text: str
+
+
 def reading_inside(caller: str, error: BaseException) -> RuntimeError | None:
     """An error that says where a value was read; ``None`` if ``error`` has another cause."""
+    found = line_that_reads(error)
+    if found is None:
+        return None
+    return RuntimeError(
+        f"{caller}: {found.file}, line {found.line}: {found.what}, which has no value while the function is traced\n"
+        f"    {found.text}\n{found.fix[0].upper()}{found.fix[1:]}."
+    )
+
+
+def line_that_reads(error: BaseException) -> Reading | None:
+    """Where a value was read; ``None`` if ``error`` has another cause."""
     for one in _chain(error):
         if any(text in str(one) for text in _FORBIDDEN):
-            return RuntimeError(_explain(caller, one))
+            return _find(one)
     return None
 
 
@@ -50,7 +72,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _explain(caller: str, error: BaseException) -> str:
+def _find(error: BaseException) -> Reading:
     frames = [(frame.f_code.co_filename, line, frame) for frame, line in traceback.walk_tb(error.__traceback__)]
     own = [i for i, (file, _, _) in enumerate(frames) if not file.startswith(_NOT_THE_USERS)]
     last = own[-1] if own else len(frames) - 1
@@ -64,10 +86,7 @@ def _explain(caller: str, error: BaseException) -> str:
         what = f"{called}() needs the values of a tensor, for the shape of its result or a check"
         fix = "call it outside, on the result of the compiled function"
     text = linecache.getline(file, line).strip()[:_MAX_LINE_LENGTH]
-    return (
-        f"{caller}: {file}, line {line}: {what}, which has no value while the function is traced\n"
-        f"    {text}\n{fix[0].upper()}{fix[1:]}."
-    )
+    return Reading(file, line, what, fix, text)
 
 
 def _called_name(frames: list[FrameType]) -> str:

@@ -15,7 +15,6 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
@@ -23,16 +22,10 @@ import mlx.core as mx
 from lucid import _backward, _deferred, _device, tape
 from lucid._profile.labels import MARK, STAND_IN, Label
 from lucid._profile.opaque import Calls
+from lucid._profile.places import place_of_call
 from lucid.kernels.custom_vjp import custom_vjp, replacing
-from lucid.nn.module import Module
 from lucid.optim.optimizer import Optimizer
 
-_PACKAGE = str(Path(__file__).parents[1])
-# The user's line is the innermost one outside of these: models are looked at, layers and operations are not.
-_INSIDE = (
-    "tape.py", "_backward.py", "_views.py", "_profile", "_compile", "_tensor", "ops", "nn", "kernels", "optim",
-    "autograd.py",
-)  # fmt: skip
 _ADD_GRADIENTS = _backward._add.__code__
 _MARKED = (mx.float32, mx.float16, mx.bfloat16, mx.int32, mx.int64, mx.uint32, mx.uint8)
 
@@ -79,7 +72,7 @@ class Observer:
         if name == "add" and _is_sum_of_gradients():
             label = Label("sum of gradients", "backward", *self._last)
         else:
-            label = Label(name, "forward", *self._place())
+            label = Label(name, "forward", *place_of_call(self._names))
         self._recorded[_identity(body), tuple(map(id, arrays))] = label
         return self._inside(label, body, arrays, kwargs)
 
@@ -119,7 +112,7 @@ class Observer:
         """``Optimizer.step``, with the gradients marked."""
 
         def step(optimizer: Optimizer, *args: Any, **kwargs: Any) -> Any:
-            number = self.add(Label(f"{type(optimizer).__name__}.step", "optimizer", *self._place()))
+            number = self.add(Label(f"{type(optimizer).__name__}.step", "optimizer", *place_of_call(self._names)))
             for group in optimizer.param_groups:
                 for parameter in group["params"]:
                     if parameter.grad is not None:
@@ -132,7 +125,7 @@ class Observer:
         """Call a function that runs as a compiled function of its own in eager mode, see ``lucid.kernels.fusion``."""
         if self.calls.depth or any(label.group for label in self._open):
             return function(*arrays)
-        around = self._open[-1] if self._open else Label(function.__name__, "forward", *self._place())
+        around = self._open[-1] if self._open else Label(function.__name__, "forward", *place_of_call(self._names))
         self._groups += 1
         label = Label(around.operation, around.direction, around.module, around.line, self._groups)
         result = self._inside(label, function, arrays, {})
@@ -140,21 +133,6 @@ class Observer:
         if isinstance(result, mx.array):
             return marked(result, number)
         return type(result)(marked(one, number) for one in result)
-
-    def _place(self) -> tuple[str, str]:
-        """The path of the innermost module, and the innermost line of the user's code."""
-        frame: Any = sys._getframe(2)
-        module, line = "", ""
-        while frame is not None and not (module and line):
-            code = frame.f_code
-            if not line and not _is_inside(code.co_filename):
-                line = f"{Path(code.co_filename).name}:{frame.f_lineno}"
-            if not module and "self" in code.co_varnames:
-                owner = frame.f_locals.get("self")
-                if isinstance(owner, Module):
-                    module = self._names.get(id(owner), "")
-            frame = frame.f_back
-        return module, line
 
 
 def _identity(body: Any) -> Any:
@@ -205,15 +183,6 @@ class _Same:
 
     def __hash__(self) -> int:
         return hash(self._key)
-
-
-@functools.cache
-def _is_inside(path: str) -> bool:
-    if path.startswith("<"):
-        return True
-    if not path.startswith(_PACKAGE):
-        return "/functools.py" in path or "/contextlib.py" in path
-    return path[len(_PACKAGE) + 1 :].startswith(_INSIDE)
 
 
 def marked(value: Any, number: int) -> Any:

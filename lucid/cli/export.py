@@ -1,10 +1,12 @@
-"""Export a model: as a function that runs from C++ and Swift, or as weights for another library.
+"""Export a model: as a function that runs from C++ and Swift, or as weights or a folder for another library.
 
     lucid export convnext_tiny.fb_in1k tiny.mlxfn                        # the whole model in one file
     lucid export runs/digits digits.mlxfn --batch-sizes 1 32
     lucid export convnext_tiny.fb_in1k tiny.mlxfn --pixels               # takes uint8 images and normalizes them
     lucid export mine.safetensors for_timm.safetensors --dialect timm    # weights with timm's names
     lucid export official.pth hub.safetensors --dialect huggingface
+    lucid export runs/pets pets --dialect timm --license mit             # a folder that timm opens, with a model card
+    lucid export runs/pets pets --dialect huggingface                    # one that transformers opens
 
 A .mlxfn file holds the computation and the weights. It takes float32 images (N, C, H, W) as preprocessed by
 lucid.models.transforms_for, and returns logits (N, classes), or features if the model has no classifier; with --pixels
@@ -21,6 +23,9 @@ preprocessing. Running it needs only MLX, in any of its languages:
   kernels cannot be exported. On a CPU, ConvNeXt-T takes two to three times as long (2 cores, AMD EPYC, November 2026).
 - The exported function is checked against the model before the file gets its final name.
 
+A folder has the weights, the configuration of timm or transformers, and a model card with the classes, the settings of
+the run and its best accuracy; see lucid.models.save_pretrained, and lucid.models.push_to_hub for the Hugging Face Hub.
+
 The exit code is 0 on success, 1 if a download or the check fails, 2 for a usage error, and 130 after Ctrl-C.
 """
 
@@ -30,8 +35,10 @@ from pathlib import Path
 
 from lucid import models
 from lucid.cli._common import Parser, message_of, positive, use_device
+from lucid.cli.info import best_result
 from lucid.export import ExportError, export_function, export_weights
 from lucid.models.weights.dialects import DIALECTS
+from lucid.models.weights.save_folder import FOLDER_DIALECTS
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -39,8 +46,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "model", help="a published checkpoint (lucid.models.list_models(pretrained=True)), a weights file, or a run"
     )
-    parser.add_argument("output", type=Path, help="a .mlxfn or .safetensors file")
+    parser.add_argument("output", type=Path, help="a .mlxfn or .safetensors file, or a folder for timm or transformers")
     parser.add_argument("--dialect", choices=DIALECTS, help="library whose parameter names to use (default: official)")
+    parser.add_argument("--license", metavar="NAME", help='of the weights in a folder, such as "mit"')
     parser.add_argument("--image-size", type=positive, metavar="PX", help="image size, if other than the model's own")
     parser.add_argument("--batch-sizes", type=positive, nargs="+", metavar="N", help="images per call (default: 1)")
     parser.add_argument(
@@ -57,8 +65,15 @@ def make_parser() -> argparse.ArgumentParser:
 def export(args: argparse.Namespace) -> str:
     """Write the file, and return a description of it."""
     kind = args.output.suffix
+    if args.dialect in FOLDER_DIALECTS and (not kind or args.output.is_dir()):
+        return save_folder(args)
+    if args.license:
+        raise ValueError("--license requires a folder as output, and --dialect timm or --dialect huggingface")
     if kind not in (".mlxfn", ".safetensors"):
-        raise ValueError(f"output must end with .mlxfn or .safetensors, got {args.output}")
+        raise ValueError(
+            f"output must end with .mlxfn or .safetensors, got {args.output}; "
+            "a folder requires --dialect timm or --dialect huggingface"
+        )
     if not args.output.absolute().parent.is_dir():
         raise ValueError(f"there is no folder {args.output.absolute().parent}")
     if kind == ".mlxfn" and args.dialect:
@@ -74,12 +89,29 @@ def export(args: argparse.Namespace) -> str:
     return f"{model.checkpoint_name} as a function of {found['dtype']} {shapes}"
 
 
+def save_folder(args: argparse.Namespace) -> str:
+    """Save the model as a folder, and return a description of it."""
+    if args.pixels or args.batch_sizes:
+        raise ValueError("--pixels and --batch-sizes require a .mlxfn output; a folder has no input shape")
+    model = models.from_checkpoint(args.model, image_size=args.image_size)
+    best = best_result(Path(args.model) / "history.csv")
+    metrics = {f"{best[2]}, epoch {best[0]}": best[3]} if best and best[2].endswith("accuracy") else None
+    models.save_pretrained(model, args.output, dialect=args.dialect, license=args.license, metrics=metrics)
+    library = {"huggingface": "transformers"}.get(args.dialect, args.dialect)
+    return f"{model.checkpoint_name} as a folder for {library}"
+
+
+def _size_of(path: Path) -> int:
+    """Bytes of a file, or of the files in a folder."""
+    return sum(one.stat().st_size for one in path.iterdir()) if path.is_dir() else path.stat().st_size
+
+
 def main(argv: list[str] | None = None) -> int:
     parser = make_parser()
     args = parser.parse_args(argv)
     use_device(parser, args.device)
     try:
-        print(f"{args.output}: {export(args)}, {args.output.stat().st_size / 1e6:.1f} MB")
+        print(f"{args.output}: {export(args)}, {_size_of(args.output) / 1e6:.1f} MB")
     except (models.DownloadError, ExportError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 1

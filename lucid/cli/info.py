@@ -122,24 +122,33 @@ def _class_list(names: list[str]) -> str:
 
 
 def _best_epoch(path: Path) -> str:
-    if not path.exists():
+    found = best_result(path)
+    if found is None:
         return ""
+    epoch, epochs, name, value = found
+    return f"{epoch} of {epochs}, {name} " + (f"{value:.2%}" if name.endswith("accuracy") else f"{value:.4g}")
+
+
+def best_result(path: Path) -> tuple[int, int, str, float] | None:
+    """The best epoch in the history of a run, the number of epochs, and the name and value of what it is best in.
+
+    None if there is no such file, or if it has neither accuracies nor losses of evaluations.
+
+    Raises:
+        ValueError: The file is something else.
+    """
+    if not path.exists():
+        return None
     try:
         rows = list(csv.DictReader(io.StringIO(read_regular(path).decode("utf-8"), newline=""), strict=True))
-        return _best_of(rows)
+        for ending, choose in (("_accuracy", max), ("_loss", min)):
+            columns = [name for name in rows[0] if name.endswith(ending) and not name.startswith("train_")]
+            if columns:
+                best = choose(rows, key=lambda row: float(row[columns[0]]))
+                return int(best["epoch"]), len(rows), columns[0].replace("_", " "), float(best[columns[0]])
     except (ValueError, KeyError, TypeError, IndexError, csv.Error):
         raise ValueError(f"{path} is not the history of a run") from None
-
-
-def _best_of(rows: list[dict[str, str]]) -> str:
-    for ending, choose in (("_accuracy", max), ("_loss", min)):
-        columns = [name for name in rows[0] if name.endswith(ending) and not name.startswith("train_")]
-        if columns:
-            best = choose(rows, key=lambda row: float(row[columns[0]]))
-            value = float(best[columns[0]])
-            shown = f"{value:.2%}" if ending == "_accuracy" else f"{value:.4g}"
-            return f"{best['epoch']} of {len(rows)}, {columns[0].replace('_', ' ')} {shown}"
-    return ""
+    return None
 
 
 def _words(value: Any) -> str:

@@ -9,7 +9,8 @@ A safetensors file may describe its model in its metadata, as ``save_checkpoint`
 - ``options``: those options of the model that cannot be read from its parameters, a JSON object;
 - ``recipe``: the settings of a CIFAR training run, a JSON object, from which its ConvNeXt is built.
 
-All of them are optional, and files from other libraries have none. The architecture is then read from the parameters,
+All of them are optional, and files from other libraries have none. Folders of timm and transformers say the same in
+``config.json``, see ``weights/folder.py``. Otherwise the architecture is then read from the parameters,
 the classes are ImageNet's when one of its lists is as long, and images are prepared as for the first published
 checkpoint of the same variant and dialect.
 """
@@ -18,15 +19,14 @@ import dataclasses
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lucid import nn, serialization
 from lucid.models.convnext import ConvNeXt, ConvNeXtIsotropic, ConvNeXtV2
 from lucid.models.imagenet import IMAGENET_SIZES, imagenet_class_names
-from lucid.models.preprocessing import ImageTransform, transforms_for
-from lucid.models.registry import create_model
+from lucid.models.preprocessing import ImageTransform, resized, transforms_for
+from lucid.models.registry import build, create_model
 from lucid.models.weights.detect import (
     Network,
     architecture_of,
@@ -35,7 +35,10 @@ from lucid.models.weights.detect import (
     select_network,
     variant_of,
 )
+from lucid.models.weights.folder import load_folder, read_config
+from lucid.models.weights.folder_config import FolderConfig
 from lucid.models.weights.load import load_checkpoint
+from lucid.models.weights.location import find_folder, names_repository
 from lucid.models.weights.save import EXTRA_OPTIONS
 from lucid.models.weights.tags import tags_of
 from lucid.serialization.checkpoint_folder import WEIGHT_SUFFIXES, find_weights
@@ -65,9 +68,10 @@ def from_checkpoint(path_or_name: str | os.PathLike[str], *, image_size: int | N
 
     Args:
         path_or_name: A weights file (safetensors, or PyTorch's ``.pth``, ``.pt``, ``.bin``, ``.ckpt``), a run folder
-            (its ``best.safetensors``, or else ``last.safetensors``), another folder with one weights file or with
-            shards, or the name of a published checkpoint as ``create_model(name, pretrained=True)`` takes it, which is
-            downloaded on first use.
+            (its ``best.safetensors``, or else ``last.safetensors``), a folder of timm or transformers with its
+            ``config.json``, another folder with one weights file or with shards, a repository on the hub
+            ("hf-hub:user/name", or with a revision "hf-hub:user/name@v1"), or the name of a published checkpoint as
+            ``create_model(name, pretrained=True)`` takes it. Weights on the hub are downloaded on first use.
         image_size: Size in px of the model's input, if other than the checkpoint's. The crop fraction stays the same.
 
     Returns:
@@ -97,9 +101,11 @@ def from_checkpoint(path_or_name: str | os.PathLike[str], *, image_size: int | N
             "from_checkpoint: path_or_name must be a path or the name of a checkpoint, "
             f"got {type(path_or_name).__name__}"
         )
+    folder = find_folder("from_checkpoint", path_or_name)
+    if folder is not None:
+        name = str(path_or_name).partition(":")[2] if names_repository(path_or_name) else ""
+        return _from_folder(folder, image_size, name)
     path = Path(path_or_name)
-    if path.is_dir():
-        return _from_file(find_weights(path), image_size)
     if path.exists() or path.suffix in WEIGHT_SUFFIXES or not isinstance(path_or_name, str):
         return _from_file(path, image_size)
     model = create_model(path_or_name, pretrained=True)
@@ -135,6 +141,41 @@ def _from_file(path: Path, image_size: int | None) -> nn.Module:
     except (ValueError, TypeError, RuntimeError) as error:
         raise ValueError(f"{path}: {error}") from error
     return _described(model, class_names, transform, metadata.get("model") or variant or path.stem, metadata)
+
+
+def _from_folder(folder: Path, image_size: int | None, name: str) -> nn.Module:
+    """The model in a folder of another library, or in a run folder."""
+    config = read_config(folder)
+    if config is None:
+        return _from_file(find_weights(folder), image_size)
+    try:
+        model = build(config)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{folder}: {error}") from error
+    metadata = load_folder(model, folder, config)
+    try:
+        class_names = config.class_names
+        if class_names is None:
+            class_names = _class_names(model.num_classes, metadata)
+        transform = _folder_transform(config, metadata)
+        if transform is None:
+            transform = _default_transform(config.variant or "", config.dialect, image_size)
+        elif image_size is not None:
+            transform = resized(transform, image_size)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{folder}: {error}") from error
+    name = name or metadata.get("model") or folder.absolute().name
+    return _described(model, class_names, transform, name, metadata)
+
+
+def _folder_transform(config: FolderConfig, metadata: Mapping[str, str]) -> ImageTransform | None:
+    """The transform of a folder. The one in the metadata is more exact, unless somebody has changed the folder's."""
+    own = _transform(metadata, None)
+    found = config.preprocessing
+    if own is None or found is None:
+        return found or own
+    same = ("image_size", "resize_size", "crop_mode", "interpolation", "mean", "std")
+    return own if all(getattr(own, word) == getattr(found, word) for word in same) else found
 
 
 def _from_recipe(weights: Mapping[str, Any], metadata: Mapping[str, str]) -> nn.Module:
@@ -203,11 +244,7 @@ def _transform(metadata: Mapping[str, str], image_size: int | None) -> ImageTran
     known = {field.name for field in dataclasses.fields(ImageTransform)}
     given = {name: value for name, value in _parsed(metadata, "preprocessing", dict).items() if name in known}
     transform = ImageTransform(**{"resize_size": given.get("image_size", 224), **given})
-    if image_size is None:
-        return transform
-    return replace(
-        transform, image_size=image_size, resize_size=transform.resize_size * image_size // transform.image_size
-    )
+    return transform if image_size is None else resized(transform, image_size)
 
 
 def _default_transform(variant: str, dialect: str, image_size: int | None) -> ImageTransform:

@@ -10,7 +10,7 @@ squashed or cropped, and how the center is rounded. Images are resized with Pill
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -132,13 +132,16 @@ def transforms_for(
 
     Args:
         source: The name of a checkpoint, a variant (which stands for its default checkpoint), a tag, or a model with
-            pretrained weights.
+            pretrained weights or with ``preprocessing``.
         image_size: A different size in px; the crop fraction stays the same.
         use_test_size: Use the size and crop at which timm reports the best accuracy (often 288 px), if there are any.
 
     Raises:
         ValueError: There is no such checkpoint or variant, or the model has no pretrained weights.
     """
+    own = getattr(source, "preprocessing", None)
+    if isinstance(source, nn.Module) and own is not None and getattr(source, "pretrained_tag", None) is None:
+        return own if image_size is None else resized(own, image_size)
     tag = _tag(source)
     size, crop_pct = tag.image_size, tag.crop_pct
     if use_test_size:
@@ -156,6 +159,13 @@ def transforms_for(
     return ImageTransform(
         size, resize_size, crop_mode, tag.interpolation, tag.mean, tag.std, round_crop=tag.source != "transformers"
     )
+
+
+def resized(transform: ImageTransform, image_size: int) -> ImageTransform:
+    """The transform for another size in px, with the same crop fraction."""
+    _checks.integer("transforms_for", "image_size", image_size, 1)
+    resize_size = transform.resize_size * image_size // transform.image_size
+    return replace(transform, image_size=image_size, resize_size=resize_size)
 
 
 def _tag(source: Any) -> Tag:

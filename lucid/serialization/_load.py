@@ -95,7 +95,7 @@ class OpenedCheckpoint:
     Attributes:
         path: The file with the weights, or the index of shards.
         content: What ``load`` returns.
-        metadata: The metadata of a safetensors file, otherwise an empty dict.
+        metadata: The metadata of a safetensors file or of its shards, otherwise an empty dict.
         files: The safetensors files behind ``content``.
     """
 
@@ -151,6 +151,7 @@ def _open_shards(index: Path) -> OpenedCheckpoint:
         if missing:
             raise ValueError(f"load: {path} has no tensor {missing[0]!r}, which {index.name} lists")
         opened.content |= {name: shard.content[name] for name in names}
+        opened.metadata = {**shard.metadata, **opened.metadata}
         opened.files += shard.files
     return opened
 

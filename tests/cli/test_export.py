@@ -195,7 +195,7 @@ def test_a_stem_that_no_dialect_describes_needs_a_function(capsys, tmp_path):
 
 
 def test_a_wrong_function_is_not_kept(capsys, weights, tmp_path, monkeypatch):
-    monkeypatch.setattr("lucid.export._MAX_DIFFERENCE", -1.0)
+    monkeypatch.setattr("lucid.export._mlx._MAX_DIFFERENCE", -1.0)
     before = sorted(tmp_path.iterdir())
     assert export.main([str(weights), str(tmp_path / "m.mlxfn")]) == 1
     assert "outputs differ from the model's" in capsys.readouterr().err and sorted(tmp_path.iterdir()) == before

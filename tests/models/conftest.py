@@ -2,13 +2,26 @@
 
 import pytest
 
-from tests.models.hub_server import Hub
+from tests.models.hub_server import Hub, UploadHub
 
 
 @pytest.fixture
 def hub(monkeypatch, tmp_path):
+    yield from serving(Hub, monkeypatch, tmp_path)
+
+
+@pytest.fixture
+def upload_hub(monkeypatch, tmp_path):
+    """A hub that takes uploads, with a token that may write to ``me/``."""
+    for server in serving(UploadHub, monkeypatch, tmp_path):
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)  # uploads in chunks, by a binary
+        monkeypatch.setenv("HF_TOKEN", "hf_good")
+        yield server
+
+
+def serving(kind, monkeypatch, tmp_path):
     constants = pytest.importorskip("huggingface_hub.constants", reason="needs huggingface_hub to download weights")
-    server = Hub()
+    server = kind()
     # huggingface_hub reads environment variables at import, so its constants are patched instead.
     monkeypatch.setattr(constants, "ENDPOINT", server.url)
     monkeypatch.setattr(

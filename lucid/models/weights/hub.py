@@ -1,4 +1,4 @@
-"""Downloads of published weights, in the caches of huggingface_hub and torch.hub.
+"""Downloads of published weights and of other repositories, in the caches of huggingface_hub and torch.hub.
 
 Files are checked before they get their final names, and again when they are loaded: huggingface_hub names large files
 in its cache by their SHA-256, torch.hub puts its first digits into the name. What a server answers becomes part of a
@@ -8,13 +8,15 @@ path only if it is a checksum or a commit. Interrupted downloads resume, also in
 
 import contextlib
 import functools
+import hashlib
 import os
 import re
 import shlex
 import shutil
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -37,9 +39,13 @@ from lucid.data.download import (
     without_secrets,
 )  # fmt: skip
 from lucid.models.weights.tags import Tag
+from lucid.serialization.checkpoint_folder import read_index
 
 MAX_REDIRECTS = 10
 FILES = ("model.safetensors", "pytorch_model.bin")  # in a repository, the first that exists
+INDEX = "model.safetensors.index.json"
+_CONFIGS = ("config.json", "preprocessor_config.json")
+_MAX_TEXT_BYTES = 1 << 26
 
 
 class DownloadError(RuntimeError):
@@ -52,6 +58,14 @@ class DownloadError(RuntimeError):
         ...     print(error)
         ...
     """
+
+
+class _UnreachableError(DownloadError):
+    """There is no network, or the hub is out of order."""
+
+
+class _MissingFileError(DownloadError):
+    """The repository does not have the file."""
 
 
 class NonCommercialLicenseWarning(UserWarning):
@@ -80,6 +94,125 @@ def download(tag: Tag) -> Path:
         raise DownloadError(f"{tag.name}: cannot write to the cache: {error}") from error
 
 
+def download_repository(name: str, revision: str | None = None, *, weights: bool = True) -> Path:
+    """The folder with the files of a repository that describe its model, and with its weights.
+
+    The hub is asked for the current commit, of which all files are taken; those that changed are downloaded. Without a
+    network, it is the commit that the cache has.
+
+    Args:
+        name: Such as "user/name".
+        revision: A branch, tag or commit; None for the main branch.
+        weights: Download the weights too: ``model.safetensors``, the shards in its index, or ``pytorch_model.bin``.
+
+    Raises:
+        DownloadError: As for ``download``.
+        ValueError: ``name`` or ``revision`` cannot be those of a repository.
+        ImportError: huggingface_hub is not installed.
+    """
+    display = f"hf-hub:{name}" + (f"@{revision}" if revision else "")
+    if not is_repository(name):
+        raise ValueError(f"{display}: {name!r} is not the name of a repository; expected user/name")
+    if revision is not None and not _is_revision(revision):
+        raise ValueError(f"{display}: {revision!r} is not a branch, tag or commit")
+    hub = import_hub()
+    tag = Tag(display, name.partition("/")[2], "hub", name, "", 0, 224, 1.0, revision=revision)
+    try:
+        commit, is_online = _current_commit(hub, tag)
+        pinned = replace(tag, revision=commit)
+        for file in _CONFIGS:
+            _from_snapshot(hub, pinned, (file,), is_online)
+        if weights:
+            index = _from_snapshot(hub, pinned, (INDEX,), is_online)
+            for files in [(one.name,) for one in read_index(index)] if index else [FILES]:
+                if _from_snapshot(hub, pinned, files, is_online) is None:
+                    what = f"{name} has none of {', '.join(files)}"
+                    raise DownloadError(f"{display}: {what}" + ("" if is_online else " in the cache"))
+        if is_online and tag.revision != commit:
+            _write_reference(_repository(hub, tag), tag.revision or "main", commit)
+    except OSError as error:
+        raise DownloadError(f"{display}: cannot write to the cache: {error}") from error
+    return _repository(hub, tag) / "snapshots" / commit
+
+
+def _current_commit(hub: ModuleType, tag: Tag) -> tuple[str, bool]:
+    """The commit of a repository, and whether the hub said so, instead of the cache."""
+    repository, revision = _repository(hub, tag), tag.revision or "main"
+    reference = repository / "refs" / revision
+    cached = revision if re.fullmatch("[0-9a-f]{40}", revision) else None
+    if cached is None and reference.is_file():
+        cached = reference.read_bytes()[:40].decode("ascii", "replace")
+    if cached is not None and not (
+        re.fullmatch("[0-9a-f]{40}", cached) and (repository / "snapshots" / cached).is_dir()
+    ):
+        cached = None
+    if is_offline() or hub.constants.HF_HUB_OFFLINE:
+        if cached is None:
+            raise _offline_error(hub, tag)
+        return cached, False
+    try:
+        *_, metadata = _find_file(hub, tag, (*_CONFIGS, INDEX, *FILES))
+    except _UnreachableError:
+        if cached is None:
+            raise
+        return cached, False
+    _check_metadata(hub, tag, metadata, (40, 64))
+    return metadata.commit_hash, True
+
+
+def _from_snapshot(hub: ModuleType, tag: Tag, files: Sequence[str], is_online: bool) -> Path | None:
+    """The first of ``files`` that a repository has at the commit ``tag.revision``, or None."""
+    repository, commit = _repository(hub, tag), str(tag.revision)
+    for file in files:
+        path = repository / "snapshots" / commit / file
+        if path.is_file():
+            return _verified_blob(tag, path)
+    if not is_online:
+        return None
+    try:
+        file, url, metadata = _find_file(hub, tag, files)
+    except _MissingFileError:
+        return None
+    _check_metadata(hub, tag, metadata, (40, 64))
+    if metadata.commit_hash != commit:
+        raise DownloadError(f"{tag.name}: asked for commit {commit}, the hub sent {metadata.commit_hash}")
+    if len(metadata.etag) == 64:
+        _fetch_blob(hub, tag, url, metadata)
+    else:
+        _fetch_text(hub, tag, url, metadata)
+    return _link_snapshot(repository, commit, file, metadata)
+
+
+def _fetch_text(hub: ModuleType, tag: Tag, url: str, metadata: Any) -> None:
+    """Download a small file, which the hub names by the checksum that git has for it."""
+    content = b""
+    try:
+        with _request(url, 0) as response:
+            for chunk in response.chunks:
+                content += chunk
+                if len(content) > _MAX_TEXT_BYTES:
+                    raise DownloadError(f"{tag.name}: {url} has more than {_MAX_TEXT_BYTES >> 20} MiB")
+    except DownloadError:
+        raise
+    except Exception as error:  # the HTTP library differs between versions of huggingface_hub
+        raise DownloadError(f"{tag.name}: cannot download {without_secrets(url)}: {reason_of(error)}") from None
+    found = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+    if found != metadata.etag:
+        raise DownloadError(
+            f"{tag.name}: received {len(content)} bytes of {without_secrets(url)} with git's checksum {found}, "
+            f"expected {metadata.etag}; nothing was kept"
+        )
+    blob = _repository(hub, tag) / "blobs" / metadata.etag
+    blob.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(blob, content)
+
+
+def is_repository(name: str) -> bool:
+    """Whether the hub allows the name ``user/name``, which becomes that of a folder in the cache."""
+    is_name = re.fullmatch(r"[\w.-]{1,96}/[\w.-]{1,96}", name, re.ASCII) is not None
+    return is_name and ".." not in name and "--" not in name and not name.endswith(".git")
+
+
 def _is_revision(name: str) -> bool:
     """Whether git allows the name; ``../..`` would lead out of the cache."""
     parts = name.split("/")
@@ -93,7 +226,7 @@ def _from_web(tag: Tag) -> Path:
     note = path.with_name(f"{name}.sha256")  # the authors publish no checksums, so that of the first download counts
     if path.is_file():
         return _verified(tag, path, path, digits[1] if digits else _noted_sha256(note))
-    if _is_offline():
+    if is_offline():
         raise DownloadError(f"{tag.name}: {path} does not exist, and HF_HUB_OFFLINE forbids downloading it")
     _warn_about_license(tag)
     try:
@@ -138,33 +271,43 @@ def _torch_cache() -> Path:
 
 
 def _from_hub(tag: Tag) -> Path:
-    hub = _huggingface_hub()
+    hub = import_hub()
     for file in FILES:
         cached = hub.try_to_load_from_cache(tag.location, file, revision=tag.revision)
         if isinstance(cached, str):
-            blob = Path(cached).resolve()
-            is_named = blob.parent.name == "blobs" and re.fullmatch("[0-9a-f]{64}", blob.name)
-            return _verified(tag, Path(cached), blob, blob.name if is_named else "")
-    if _is_offline() or hub.constants.HF_HUB_OFFLINE:
-        raise DownloadError(
-            f"{tag.name} is not in the cache {hub.constants.HF_HUB_CACHE}, and HF_HUB_OFFLINE forbids downloading it"
-        )
-    file, url, metadata = _find_file(hub, tag)
+            return _verified_blob(tag, Path(cached))
+    if is_offline() or hub.constants.HF_HUB_OFFLINE:
+        raise _offline_error(hub, tag)
+    file, url, metadata = _find_file(hub, tag, FILES)
     _check_metadata(hub, tag, metadata)
     _warn_about_license(tag)
     _fetch_blob(hub, tag, url, metadata)
     return _link_snapshot(_repository(hub, tag), tag.revision or "main", file, metadata)
 
 
-def _check_metadata(hub: ModuleType, tag: Tag, metadata: Any) -> None:
-    """Both become names of files and folders in the cache.
+def _verified_blob(tag: Tag, path: Path) -> Path:
+    """``path`` in huggingface_hub's cache, after its checksum if its file is named by one."""
+    blob = path.resolve()
+    is_named = blob.parent.name == "blobs" and re.fullmatch("[0-9a-f]{64}", blob.name)
+    return _verified(tag, path, blob, blob.name if is_named else "")
+
+
+def _offline_error(hub: ModuleType, tag: Tag) -> DownloadError:
+    cache = hub.constants.HF_HUB_CACHE
+    return DownloadError(f"{tag.name} is not in the cache {cache}, and HF_HUB_OFFLINE forbids downloading it")
+
+
+def _check_metadata(hub: ModuleType, tag: Tag, metadata: Any, lengths: tuple[int, ...] = (64,)) -> None:
+    """Both become names of files and folders in the cache. ``lengths`` are those of the file's checksum.
 
     Raises:
         DownloadError: One of them is something else.
     """
     endpoint = without_secrets(hub.constants.ENDPOINT)
-    for header, digits, value in (("X-Repo-Commit", 40, metadata.commit_hash), ("X-Linked-ETag", 64, metadata.etag)):
-        if not re.fullmatch(f"[0-9a-f]{{{digits}}}", value or ""):
+    headers = (("X-Repo-Commit", (40,), metadata.commit_hash), ("X-Linked-ETag", lengths, metadata.etag))
+    for header, possible, value in headers:
+        if len(value or "") not in possible or not re.fullmatch("[0-9a-f]+", value):
+            digits = " or ".join(map(str, possible))
             what = f"{header} must be a checksum of {digits} hexadecimal digits, got {value!r:.80}"
             raise DownloadError(f"{tag.name}: the answer of {endpoint} cannot be trusted: {what}")
 
@@ -185,18 +328,22 @@ def _link_snapshot(repository: Path, revision: str, file: str, metadata: Any) ->
     except OSError:  # a file system without links
         shutil.move(repository / "blobs" / metadata.etag, path)
     if revision != metadata.commit_hash:
-        reference = repository / "refs" / revision
-        reference.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(reference, metadata.commit_hash.encode())
+        _write_reference(repository, revision, metadata.commit_hash)
     return path
 
 
-def _find_file(hub: ModuleType, tag: Tag) -> tuple[str, str, Any]:
-    """The first of ``FILES`` that the repository has, its URL, and its metadata."""
+def _write_reference(repository: Path, revision: str, commit: str) -> None:
+    reference = repository / "refs" / revision
+    reference.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(reference, commit.encode())
+
+
+def _find_file(hub: ModuleType, tag: Tag, files: Sequence[str]) -> tuple[str, str, Any]:
+    """The first of ``files`` that the repository has, its URL, and its metadata."""
     from huggingface_hub import errors
 
     endpoint = without_secrets(hub.constants.ENDPOINT)
-    for file in FILES:
+    for file in files:
         url = hub.hf_hub_url(tag.location, file, revision=tag.revision)
         try:
             metadata = hub.get_hf_file_metadata(url)
@@ -216,11 +363,12 @@ def _find_file(hub: ModuleType, tag: Tag) -> tuple[str, str, Any]:
             status = getattr(error.response, "status_code", None)
             if status == 404:
                 continue
-            raise DownloadError(f"{tag.name}: {endpoint} answers with status {status}") from None
+            kind = _UnreachableError if status in TEMPORARY_STATUS else DownloadError
+            raise kind(f"{tag.name}: {endpoint} answers with status {status}") from None
         except Exception as error:  # the HTTP library differs between versions of huggingface_hub
             cache = f"and the cache {hub.constants.HF_HUB_CACHE} does not have it"
-            raise DownloadError(f"{tag.name}: cannot reach {endpoint} ({reason_of(error)}), {cache}") from None
-    raise DownloadError(f"{tag.name}: {tag.location} at {endpoint} has none of {', '.join(FILES)}")
+            raise _UnreachableError(f"{tag.name}: cannot reach {endpoint} ({reason_of(error)}), {cache}") from None
+    raise _MissingFileError(f"{tag.name}: {tag.location} at {endpoint} has none of {', '.join(files)}")
 
 
 def _fetch_blob(hub: ModuleType, tag: Tag, url: str, metadata: Any) -> None:
@@ -245,17 +393,17 @@ def _warn_about_license(tag: Tag) -> None:
         )
 
 
-def _is_offline() -> bool:
+def is_offline() -> bool:
     words = (os.environ.get("HF_HUB_OFFLINE"), os.environ.get("TRANSFORMERS_OFFLINE"))
     return any(word is not None and word.upper() in ("1", "ON", "YES", "TRUE") for word in words)
 
 
-def _huggingface_hub() -> ModuleType:
+def import_hub(purpose: str = "pretrained weights need") -> ModuleType:
     try:
         import huggingface_hub
         import huggingface_hub.constants
     except ImportError:
-        raise ImportError('pretrained weights need huggingface_hub; pip install "lucid-mlx[hub]"') from None
+        raise ImportError(f'{purpose} huggingface_hub; pip install "lucid-mlx[hub]"') from None
     return huggingface_hub
 
 

@@ -25,6 +25,7 @@ from lucid.models.weights.detect import (
 from lucid.models.weights.dialects import DIALECTS
 from lucid.models.weights.foreign import FOREIGN_DIALECTS
 from lucid.models.weights.hub import download
+from lucid.models.weights.location import find_folder, is_location
 from lucid.models.weights.match import NORM, LoadReport, match_parameters
 from lucid.models.weights.tags import Tag, find_tag, tags_of
 from lucid.serialization import OpenedCheckpoint, open_checkpoint
@@ -58,8 +59,9 @@ def load_checkpoint(
 
     Args:
         model: A ConvNeXt, or a ``FeatureListNet``.
-        source: A file (safetensors, ``.pth``, ``.ckpt``), a folder with one weights file or with shards, a mapping, or
-            the name of a published checkpoint, such as "timm/convnext_tiny.fb_in1k", which is downloaded on first use.
+        source: A file (safetensors, ``.pth``, ``.ckpt``), a folder with one weights file or with shards, a mapping, a
+            repository on the hub ("hf-hub:user/name"), or the name of a published checkpoint, such as
+            "timm/convnext_tiny.fb_in1k". Weights on the hub are downloaded on first use.
         dialect: Accept this dialect only: one of ``DIALECTS``, "dinov3", "openmmlab" or "fcmae".
         strict: Reject missing and unknown names. Architecture and shapes must match in any case.
         use_ema: Of two networks, load the exponential moving average; False loads the other one.
@@ -92,6 +94,8 @@ def load_checkpoint(
     if dialect is not None:
         _checks.one_of("load_checkpoint", "dialect", dialect, DIALECTS + FOREIGN_DIALECTS)
     name = "the mapping" if isinstance(source, Mapping) else str(source)
+    if isinstance(source, str) and is_location(source):
+        source = find_folder("load_checkpoint", source) or source
     where = f"load_checkpoint: {name}"
     tag = _find_published(source) if isinstance(source, str) and not Path(source).exists() else None
     if tag is not None:

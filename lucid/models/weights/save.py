@@ -17,7 +17,7 @@ from lucid.models.weights.match import CLASSIFIER, LoadReport
 # Options that cannot be read from the names and shapes of the parameters.
 EXTRA_OPTIONS = ("stem_type", "patch_size", "output_stride", "global_pool", "norm_eps", "head_norm_eps")
 _NORM_EPS = 1e-6  # of every LayerNorm by default
-_CONVOLUTIONAL_IN_TIMM = ("_atto", "_femto", "_pico", "_nano", "_ols", "_hnf")
+CONVOLUTIONAL_IN_TIMM = ("_atto", "_femto", "_pico", "_nano", "_ols", "_hnf")
 
 
 def save_checkpoint(
@@ -69,25 +69,35 @@ def save_checkpoint(
         >>> models.from_checkpoint("pets.safetensors").class_names
         ['cat', 'dog']
     """
+    arrays, found = weights_in(
+        "save_checkpoint", model, dialect, pointwise_convolutions, class_names, preprocessing, name, metadata or {}
+    )
+    serialization.save(arrays, path, found)
+
+
+def weights_in(
+    caller: str, model: nn.Module, dialect: str, pointwise_convolutions: bool | None,
+    class_names: Sequence[str] | None, preprocessing: ImageTransform | None, name: str | None,
+    metadata: Mapping[str, str],
+) -> tuple[dict[str, Any], dict[str, str]]:  # fmt: skip
+    """The arrays of a model by the names of ``dialect``, and the metadata of its file, see ``save_checkpoint``."""
     model = unwrap_compiled(model)
-    body = convnext_in("save_checkpoint", model)
+    body = convnext_in(caller, model)
     own = body.state_dict()
-    _checks.one_of("save_checkpoint", "dialect", dialect, DIALECTS)
+    _checks.one_of(caller, "dialect", dialect, DIALECTS)
     architecture = architecture_of(shapes_of(own))
     if dialect == "torchvision" and architecture.family == "ConvNeXt" and not architecture.layer_scale:
-        raise ValueError("save_checkpoint: torchvision's ConvNeXt always has layer scale, but the model has none")
+        raise ValueError(f"{caller}: torchvision's ConvNeXt always has layer scale, but the model has none")
+    if pointwise_convolutions is None:
+        pointwise_convolutions = has_pointwise_convolutions(model)
+    described = _description(caller, body, class_names, preprocessing, name, metadata)
     report: LoadReport | None = model.__dict__.get("load_report")
-    if pointwise_convolutions is None and report is not None and report.dialect == "timm":
-        pointwise_convolutions = report.pointwise_convolutions
-    elif pointwise_convolutions is None:
-        pointwise_convolutions = (variant_of(architecture) or "").endswith(_CONVOLUTIONAL_IN_TIMM)
-    described = _description(body, class_names, preprocessing, name, metadata or {})
     base = _base_model(architecture, own, report) if dialect == "huggingface" else ""
     arrays = {}
     for official, tensor in own.items():
         if translate(official, "official", "official") is None:
             raise ValueError(
-                f"save_checkpoint: the model's parameter {official!r} exists in no dialect; "
+                f"{caller}: the model's parameter {official!r} exists in no dialect; "
                 "lucid.save(model.state_dict(), path) writes it under its own names"
             )
         theirs = translate(official, "official", dialect)
@@ -95,10 +105,22 @@ def save_checkpoint(
             options = " and ".join(architecture.timm_options())
             options = options and f" with {options}"
             others = "'timm' or 'official'" if options and dialect != "timm" else "'official'"
-            raise ValueError(f"save_checkpoint: {dialect} has no {architecture.family}{options}; use dialect={others}")
+            raise ValueError(f"{caller}: {dialect} has no {architecture.family}{options}; use dialect={others}")
         shape = shape_in(dialect, official, tensor.shape, pointwise_convolutions, pooled=bool(body.global_pool))
         arrays[theirs if official in CLASSIFIER else base + theirs] = tensor._array.reshape(shape)
-    serialization.save(arrays, path, {**described, "format": "pt"})
+    return arrays, {**described, "format": "pt"}
+
+
+def has_pointwise_convolutions(model: nn.Module) -> bool:
+    """Whether timm's model has 1x1 convolutions in its blocks: as in the checkpoint it came from, or else the variant.
+
+    The model is a ConvNeXt.
+    """
+    report: LoadReport | None = model.__dict__.get("load_report")
+    if report is not None and report.dialect == "timm":
+        return report.pointwise_convolutions
+    variant = variant_of(architecture_of(shapes_of(convnext_in("save_checkpoint", model).state_dict())))
+    return (variant or "").endswith(CONVOLUTIONAL_IN_TIMM)
 
 
 def weights_metadata(
@@ -136,8 +158,8 @@ def extra_options(model: nn.Module) -> dict[str, Any]:
 
 
 def _description(
-    body: AnyConvNeXt, class_names: Sequence[str] | None, preprocessing: ImageTransform | None, name: str | None,
-    metadata: Mapping[str, str],
+    caller: str, body: AnyConvNeXt, class_names: Sequence[str] | None, preprocessing: ImageTransform | None,
+    name: str | None, metadata: Mapping[str, str],
 ) -> dict[str, str]:  # fmt: skip
     """The metadata of a model. Arguments override ``metadata``, which overrides the model's attributes."""
     options = extra_options(body)
@@ -145,7 +167,7 @@ def _description(
     if class_names is None and "classes" not in metadata:
         class_names = body.class_names
     if class_names is not None:
-        found["classes"] = json.dumps(_checked_class_names(class_names, body))
+        found["classes"] = json.dumps(checked_class_names(caller, class_names, body))
     if preprocessing is None and "preprocessing" not in metadata:
         preprocessing = body.preprocessing
     if preprocessing is not None:
@@ -155,13 +177,13 @@ def _description(
     return {**metadata, **found}
 
 
-def _checked_class_names(names: Any, body: AnyConvNeXt) -> list[str]:
+def checked_class_names(caller: str, names: Any, body: AnyConvNeXt) -> list[str]:
     if isinstance(names, str) or not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
-        raise TypeError(f"save_checkpoint: class_names must be a list of strings, got {names!r}")
+        raise TypeError(f"{caller}: class_names must be a list of strings, got {names!r}")
     outputs = body.head.weight.shape[0] if isinstance(body.head, nn.Linear) else 0
     if names and len(names) != outputs:
         raise ValueError(
-            f"save_checkpoint: class_names must have one name for each of the {outputs} outputs, got {len(names)}"
+            f"{caller}: class_names must have one name for each of the {outputs} outputs, got {len(names)}"
         )
     return list(names)
 

@@ -1,9 +1,4 @@
-"""Export a model for use without Lucid: as a function that C++ and Swift run, or as weights for another library.
-
-model = lucid.models.from_checkpoint("runs/photos")
-lucid.export.export_function(model, "photos.mlxfn")
-[logits] = mx.import_function("photos.mlxfn")(images)  # needs only MLX, in any of its languages
-"""
+"""Export a model as a function that MLX runs from C++ and Swift, or as weights for another library."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -16,12 +11,9 @@ import mlx.core as mx
 import lucid
 from lucid import _deferred, kernels, models, nn, tape
 from lucid._files import atomic_path, write_atomically
+from lucid.export._errors import ExportError
 
 _MAX_DIFFERENCE = 1e-4  # of the file's outputs from the model's, relative to the largest
-
-
-class ExportError(RuntimeError):
-    """The exported function does not compute the same as the model."""
 
 
 def export_function(

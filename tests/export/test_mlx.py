@@ -52,7 +52,7 @@ def test_weights_keep_classes_and_preprocessing(tmp_path):
 
 
 def test_a_wrong_function_is_an_error(tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "_MAX_DIFFERENCE", -1.0)
+    monkeypatch.setattr("lucid.export._mlx._MAX_DIFFERENCE", -1.0)
     with pytest.raises(export.ExportError, match="outputs differ from the model's by"):
         export.export_function(network(), tmp_path / "m.mlxfn")
     assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,13 @@
+"""Export a model for use without Lucid: as a program for MLX or ONNX, or as weights for another library.
+
+model = lucid.models.from_checkpoint("runs/photos")
+lucid.export.mlx(model, "photos.mlxfn")
+[logits] = mx.import_function("photos.mlxfn")(images)  # needs only MLX, in any of its languages
+"""
+
+from lucid.export._errors import ExportError
+from lucid.export._mlx import export_function, export_weights
+
+mlx = export_function
+
+__all__ = ["ExportError", "export_function", "export_weights", "mlx"]
