@@ -8,7 +8,7 @@ import numpy as np
 import lucid
 from lucid import data
 from lucid import distributed as dist
-from lucid.training.recipe import SettingError
+from lucid.training.recipe import Recipe, SettingError
 
 
 def class_numbers(dataset: Any) -> np.ndarray | None:
@@ -46,6 +46,19 @@ def class_weights(dataset: Any, num_classes: int = 0) -> lucid.Tensor:
     if not counts.all():
         raise SettingError(f"balance: there is no training sample of class {int(np.argmin(counts))}", "balance")
     return lucid.tensor((len(numbers) / (len(counts) * counts)).astype(np.float32))
+
+
+def weights_of(recipe: Recipe, loader: Any, num_classes: int, is_default_loss: bool) -> lucid.Tensor | None:
+    """The class weights that a recipe asks for, or None.
+
+    Raises:
+        SettingError: The loss is another one than cross entropy, or the classes are not known.
+    """
+    if recipe.balance != "weights":
+        return None
+    if not is_default_loss:
+        raise SettingError("balance weights is for the default loss, cross entropy", "balance")
+    return class_weights(getattr(loader, "dataset", None), num_classes)
 
 
 class BalancedBatches:

@@ -232,5 +232,13 @@ def _gathered(own: np.ndarray) -> np.ndarray:
     return np.concatenate([one.numpy()[:count] for one, count in zip(parts, counts, strict=True)])
 
 
+def check_task(task: Task, has_other_loss: bool, train: Any, test: Any) -> None:
+    """Raise a ``ValueError`` if a trainer has another loss, or data with unsuitable targets."""
+    if has_other_loss:
+        raise ValueError("Trainer: a task has a loss and classes of its own; pass either the task or these")
+    task.check("train", train)
+    task.check("test", test)
+
+
 def task_metrics(task: Task | None, more: Mapping[str, Metric] | None) -> dict[str, Metric]:
     return {**({} if task is None else task.metrics()), **(more or {})}

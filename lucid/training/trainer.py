@@ -20,7 +20,7 @@ import lucid.nn.functional as F
 from lucid import checkpoint, nn, optim
 from lucid import distributed as dist
 from lucid.metrics import Accuracy, ConfusionMatrix, MeanMetric, Metric
-from lucid.training.balance import class_weights
+from lucid.training.balance import weights_of
 from lucid.training.batches import as_tensor, augmentation_asked, image_reader, test_loader, train_loader
 from lucid.training.class_labels import ClassLabels
 from lucid.training.distillation import Distillation
@@ -32,7 +32,7 @@ from lucid.training.progress import Clock, ProgressBar, epoch_line, require, tim
 from lucid.training.recipe import Recipe, SettingError
 from lucid.training.resume import STEPS_BETWEEN_READINGS, Checkpoints, any_process, is_requested, prepare_run
 from lucid.training.run_folder import RunFolder, best_row
-from lucid.training.tasks import Task, evaluated, task_metrics
+from lucid.training.tasks import Task, check_task, evaluated, task_metrics
 
 _AMP_DTYPES = {"none": None, "bfloat16": lucid.bfloat16, "float16": lucid.float16}
 
@@ -63,7 +63,8 @@ class Trainer:
             ``set_epoch(epoch)``, if it has this but no ``state_dict``, is called before each epoch.
         test: Data of the same kind to evaluate on after every epoch, in its own order.
         folder: Where results and checkpoints go. Without one, nothing is written.
-        loss: ``loss(outputs, targets)``, a scalar tensor. By default the model is a classifier trained with cross
+        loss: ``loss(outputs, targets)``, a scalar tensor. Outputs may be a tuple in training, of which metrics see
+            the first, for example with an auxiliary head. By default the model is a classifier trained with cross
             entropy and the recipe's label smoothing; accuracy and the confusion matrix are reported.
         task: ``MultiLabel(classes)`` or ``Regression()``, if targets are not classes; it comes with its own loss.
         distillation: A ``Distillation``, whose teacher the model learns from.
@@ -119,11 +120,8 @@ class Trainer:
         if transform is None and (asked := augmentation_asked(recipe)):
             raise SettingError(f"{asked} needs transform=training.augmentation(recipe, ...)", asked)
         self.transform, self.test_transform = transform, test_transform
-        if task is not None and (loss is not None or classes):
-            raise ValueError("Trainer: a task has a loss and classes of its own; pass either the task or these")
-        for name, source in (("train", train), ("test", test)):
-            if task is not None:
-                task.check(name, source)
+        if task is not None:
+            check_task(task, loss is not None or bool(classes), train, test)
         self.task, self.distillation = task, distillation
         self.loss_function = loss if task is None else task.loss
         self.is_classifier = task is None and (loss is None or bool(classes))
@@ -149,11 +147,7 @@ class Trainer:
         self.labels = ClassLabels(train, test, transform) if self.loss_function is None else ClassLabels()
         if self.classes:
             self.labels.check_all(len(self.classes))
-        self.class_weights: lucid.Tensor | None = None
-        if recipe.balance == "weights":
-            if self.loss_function is not None:
-                raise SettingError("balance weights is for the default loss, cross entropy", "balance")
-            self.class_weights = class_weights(getattr(self.train_loader, "dataset", None), len(self.classes))
+        self.class_weights = weights_of(recipe, self.train_loader, len(self.classes), self.loss_function is None)
         self._image_size: int | None = None  # of the step; None: as they are
         self.step = self.make_step()
 
@@ -416,7 +410,8 @@ class Trainer:
                         x = F.interpolate(x, (image_size, image_size), mode="bilinear", antialias=True)
                     with lucid.autocast(dtype=amp_dtype, enabled=amp_dtype is not None):
                         outputs, added = (model(x), None) if distillation is None else distillation(model, x)
-                        labels.check(outputs)
+                        main = outputs[0] if isinstance(outputs, tuple) else outputs
+                        labels.check(main)
                         loss = loss_function(outputs, y)
                         if distillation is not None and added is not None:
                             loss = distillation.combine(loss, added)
@@ -424,7 +419,7 @@ class Trainer:
                 self.mean_loss.update(loss.detach(), size)
                 for metric in (self.accuracy, *self.metrics.values()):
                     if metric is not None:
-                        metric.update(outputs.detach(), y)
+                        metric.update(main.detach(), y)
             dist.average_gradients(parameters)
             scaler.unscale_(optimizer)
             if recipe.clip_norm:
