@@ -36,8 +36,9 @@ def test_the_version(capsys):
 
 def test_an_unknown_command_is_one_line(capsys):
     assert cli.main(["trian"]) == 2
-    expected = f"lucid: error: unknown command 'trian', expected one of {', '.join(cli.COMMANDS)}\n"
-    assert capsys.readouterr().err == expected
+    assert capsys.readouterr().err == (
+        f"lucid: error: unknown command 'trian', expected one of {', '.join(cli.COMMANDS)}\n"
+    )
 
 
 def test_a_module_runs_as_the_command_does():
