@@ -3,7 +3,6 @@
 import argparse
 from typing import Any
 
-from lucid import models
 from lucid.cli._common import positive
 from lucid.export import coreml
 from lucid.export._coreml.package import COMPRESSIONS
@@ -13,6 +12,7 @@ _OWN: dict[str, Any] = {
     "compress": None, "sizes": [], "size_range": None, "color": "RGB", "logits": False, "tensor": False,
     "target": "iOS16", "author": "", "description": "", "model_version": "", "input_description": "",
 }  # fmt: skip
+OPTIONS = ("batch_sizes", "dtype", "verify", *_OWN)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -30,21 +30,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         group.add_argument(f"--{name}", metavar="TEXT", help="shown by Xcode")
 
 
-def given(args: argparse.Namespace) -> list[str]:
-    """The options of this group that were given."""
-    return [f"--{name.replace('_', '-')}" for name in (*_OWN, "precision", "verify") if getattr(args, name)]
-
-
-def export(args: argparse.Namespace) -> str:
+def export(model: Any, args: argparse.Namespace) -> str:
     """Write the package, and return a description of it."""
-    if not args.output.absolute().parent.is_dir():
-        raise ValueError(f"there is no folder {args.output.absolute().parent}")
-    if args.dialect:
-        raise ValueError("--dialect requires a .safetensors output or a folder; a .mlpackage has no parameter names")
-    if args.bits:
-        raise ValueError("--bits is for a .mlxfn or .safetensors output; a .mlpackage has --compress")
-    if args.pixels:
-        raise ValueError("--pixels is for a .mlxfn output; a .mlpackage takes an image unless --tensor is given")
     chosen = {name: getattr(args, name) or default for name, default in _OWN.items()}
     batches = args.batch_sizes or [1]
     if len(batches) > 2:
@@ -59,12 +46,11 @@ def export(args: argparse.Namespace) -> str:
     }  # fmt: skip
     if args.license:
         metadata["license"] = args.license
-    model = models.from_checkpoint(args.model, image_size=args.image_size)
     found = coreml(
         model, args.output, sizes=chosen["sizes"], size_range=chosen["size_range"],
         batch_size=batches[0] if len(batches) == 1 else (min(batches), max(batches)),
         image=False if chosen["tensor"] else None, color=chosen["color"],
-        class_names=() if chosen["logits"] else None, precision=args.precision or "float16",
+        class_names=() if chosen["logits"] else None, precision=args.dtype or "float16",
         compress=chosen["compress"], target=chosen["target"], metadata=metadata, verify=args.verify,
     )  # fmt: skip
     return described(found)

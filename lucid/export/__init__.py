@@ -9,7 +9,8 @@ lucid.export.coreml(model, "Photos.mlpackage")  # for an app: image in, name of 
 from lucid.export._coreml import coreml
 from lucid.export._errors import ExportError
 from lucid.export._mlx import export_function, export_weights
+from lucid.export._onnx import onnx
 
 mlx = export_function
 
-__all__ = ["ExportError", "coreml", "export_function", "export_weights", "mlx"]
+__all__ = ["ExportError", "coreml", "export_function", "export_weights", "mlx", "onnx"]

@@ -23,7 +23,7 @@ def weights(tmp_path):
 
 def test_a_checkpoint_becomes_a_package(capsys, weights, tmp_path):
     out = tmp_path / "Pets.mlpackage"
-    options = ["--verify", "--author", "Ada", "--sizes", "64", "--precision", "float32"]
+    options = ["--verify", "--author", "Ada", "--sizes", "64", "--dtype", "float32"]
     assert export.main([str(weights), str(out), *options]) == 0
     said = capsys.readouterr()
     assert "mine as float32 of RGB image, 37 x 37 or 64 x 64 px, with the names of 3 classes; differs by" in said.out
@@ -46,8 +46,8 @@ def test_a_checkpoint_becomes_a_package(capsys, weights, tmp_path):
         ),
         (["--batch-sizes", "4"], "class names need batch_size 1"),
         (["--dialect", "timm"], "--dialect requires a .safetensors output"),
-        (["--bits", "8"], "--bits is for a .mlxfn or .safetensors output; a .mlpackage has --compress"),
-        (["--pixels"], "--pixels"),
+        (["--bits", "8"], "--bits requires a .mlxfn or .safetensors output"),
+        (["--pixels"], "--pixels requires a .mlxfn or .onnx output"),
     ],
 )
 def test_mistakes(capsys, weights, tmp_path, options, words):
