@@ -80,6 +80,10 @@ def folder(tmp_path_factory):
         (folder / "photos" / "train" / name).mkdir(parents=True)
         for number in range(2):
             Image.new("RGB", (64, 48), (99, 60 * number, 120)).save(folder / "photos/train" / name / f"{number}.jpg")
+    for kind, mode in (("images", "RGB"), ("masks", "L")):
+        (folder / "shapes" / kind).mkdir(parents=True)
+        for number in range(2):
+            Image.new(mode, (64, 48)).save(folder / "shapes" / kind / f"{number}.png")
     return folder
 
 

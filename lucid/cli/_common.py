@@ -253,9 +253,11 @@ def _fit(trainer: Trainer) -> int:
     if dist.is_main() and trainer.folder is not None:
         column, mode = trainer.monitor
         last, best = trainer.history[-1], best_row(trainer.history, column, mode)
+        what, result = f"{column.replace('_', ' ')}: ", ""
+        if column.endswith("_accuracy"):
+            what, result = "", f" of the {trainer.split} {trainer.unit} are right"
         print(
-            f"{last[column]:.2%} of the {trainer.split} {trainer.unit} are right "
-            f"({best[column]:.2%} in epoch {best['epoch']}, the best); "
+            f"{what}{last[column]:.2%}{result} ({best[column]:.2%} in epoch {best['epoch']}, the best); "
             f"{sum(row['seconds'] for row in trainer.history):.0f} s; see {trainer.folder.path}"
         )
     return 0
@@ -266,6 +268,8 @@ def _evaluate(trainer: Trainer) -> int:
     if dist.is_main() and evaluation.confusion is not None:
         for number, (name, row) in enumerate(zip(trainer.classes, evaluation.confusion, strict=True)):
             print(f"{name:<16} {row[number]:6,} of {row.sum():6,} right, {row[number] / max(1, row.sum()):7.2%}")
-        right = f"{evaluation.accuracy:.2%} of the {trainer.split} {trainer.unit} are right"
-        print(f"{right}, loss {evaluation.loss:.4f}")
+        of = trainer.unit if "mean_iou" not in evaluation.metrics else "pixels"
+        right = f"{evaluation.accuracy:.2%} of the {trainer.split} {of} are right"
+        others = "".join(f", {k.replace('_', ' ')} {v:.4f}" for k, v in evaluation.metrics.items() if k != "accuracy")
+        print(f"{right}{others}, loss {evaluation.loss:.4f}")
     return 0

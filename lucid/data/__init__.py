@@ -29,6 +29,8 @@ from lucid.data.digits import Digits
 from lucid.data.image_folder import ImageFolder, stratified_split
 from lucid.data.images import ImageDataset
 from lucid.data.loader import DataLoader
+from lucid.data.mask_colors import overlay, save_mask, voc_palette
+from lucid.data.masks import DecodePairs, MaskFolder, PairTransform, RandomScaledCrop, open_mask
 from lucid.data.sampler import (
     BatchSampler,
     RandomSampler,
@@ -48,12 +50,16 @@ __all__ = [
     "ConcatDataset",
     "DataLoader",
     "Dataset",
+    "DecodePairs",
     "Digits",
     "ImageDataset",
     "ImageError",
     "ImageFolder",
     "IterableDataset",
+    "MaskFolder",
+    "PairTransform",
     "RandomSampler",
+    "RandomScaledCrop",
     "Sampler",
     "SequentialSampler",
     "StackDataset",
@@ -65,7 +71,11 @@ __all__ = [
     "default_collate",
     "get_worker_info",
     "open_image",
+    "open_mask",
+    "overlay",
     "random_split",
+    "save_mask",
     "stratified_split",
     "transforms",
+    "voc_palette",
 ]

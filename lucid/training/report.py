@@ -56,6 +56,16 @@ class Sample:
 
 
 @dataclass(frozen=True)
+class Gallery:
+    """A section of images with a heading. ``columns`` widens images that are several side by side."""
+
+    title: str
+    hint: str
+    samples: Sequence[Sample]
+    columns: int = 1
+
+
+@dataclass(frozen=True)
 class Report:
     """The content of the page. ``confusion[i][j]`` counts samples of class i that were predicted as class j."""
 
@@ -71,6 +81,7 @@ class Report:
     split: str = "test"  # the data that confusion and mistakes are about
     unit: str = "images"  # what a sample is called
     samples: Sequence[Sample] = ()  # training images as the model sees them
+    galleries: Sequence[Gallery] = ()  # more images, shown after the curves
     train_counts: Sequence[int] = ()  # training samples of each class
     curves_hint: str = ""  # what to know about the curves
     classes_hint: str = ""  # which epoch and weights confusion and mistakes are of
@@ -92,6 +103,7 @@ def page(report: Report) -> str:
         f"<header><h1>{escape(report.title)}</h1>{_lead(report)}</header>",
         _cards(report),
         _curves(report),
+        *map(_gallery, report.galleries),
         _classes(report),
         _mistakes(report),
         _samples(report),
@@ -291,20 +303,23 @@ def _mistakes(report: Report) -> str:
 
 
 def _samples(report: Report) -> str:
+    return _gallery(Gallery(f"Training {report.unit}", "As the model sees them, after augmentation.", report.samples))
+
+
+def _gallery(gallery: Gallery) -> str:
     figures = []
-    for one in report.samples:
-        small = ' class="small"' if max(one.image.shape[:2]) < SMALL_PX else ""
+    for one in gallery.samples:
+        height, width = one.image.shape[:2]
+        small = ' class="small"' if max(height, width // gallery.columns) < SMALL_PX else ""
         data = base64.b64encode(png(one.image)).decode()
+        label = f"<span>{escape(one.label)}</span>" if one.label else ""
         figures.append(
-            f'<figure><img{small} alt="{escape(one.label)}" src="data:image/png;base64,{data}">'
-            f"<span>{escape(one.label)}</span></figure>"
+            f'<figure><img{small} alt="{escape(one.label)}" src="data:image/png;base64,{data}">{label}</figure>'
         )
     if not figures:
         return ""
-    return (
-        f"<h2>Training {escape(report.unit)}</h2>\n"
-        f'{_hint("As the model sees them, after augmentation.")}<div class="mistakes">{"".join(figures)}</div>'
-    )
+    kind = "mistakes wide" if gallery.columns > 1 else "mistakes"
+    return f'<h2>{escape(gallery.title)}</h2>\n{_hint(gallery.hint)}<div class="{kind}">{"".join(figures)}</div>'
 
 
 def _facts(report: Report) -> str:

@@ -29,7 +29,7 @@ from lucid.data.download import without_secrets
 from lucid.models.weights.save import extra_options, weights_metadata
 from lucid.training.progress import require
 from lucid.training.recipe import SettingError
-from lucid.training.report import Mistake, Report, Sample, write_report
+from lucid.training.report import Gallery, Mistake, Report, Sample, write_report
 from lucid.training.samples import augmented_samples, class_counts
 
 if TYPE_CHECKING:
@@ -77,6 +77,7 @@ class RunFolder:
         figures: More numbers for the top of the report, as (name, value, remark).
         command: The command line, for the report.
         name: ``name(number)`` gives the name of test sample ``number`` for the report.
+        galleries: ``galleries(trainer)`` gives more images for the report, after every epoch.
     """
 
     path: Path
@@ -87,6 +88,7 @@ class RunFolder:
     figures: Sequence[tuple[str, str, str]] = ()
     command: Sequence[str] = ()
     name: Callable[[int], str] = lambda number: ""
+    galleries: Callable[["Trainer"], Sequence[Gallery]] = lambda trainer: ()
     _events: Any = field(default=None, init=False)
     _best: _Best | None = field(default=None, init=False)
     _samples: list[Sample] | None = field(default=None, init=False)
@@ -194,6 +196,7 @@ class RunFolder:
             configuration={**trainer.recipe.settings(), "compiled": trainer.is_compiled},
             figures=[self._parameters(trainer), *self.figures],
             samples=self._samples or (),
+            galleries=self.galleries(trainer),
             train_counts=class_counts(getattr(trainer.train_loader, "dataset", None), len(names)),
             curves_hint=_why_training_looks_worse(trainer),
             classes_hint="" if shown is None else f"Classes and mistakes are those of epoch {shown.epoch}, {which}.",

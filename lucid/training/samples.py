@@ -60,6 +60,8 @@ def _pixels(trainer: "Trainer", inputs: lucid.Tensor) -> np.ndarray:
 
 def _label(target: Any, classes: Sequence[str]) -> str:
     """The class of a target, or those of a mixed one with their shares."""
+    if np.ndim(target) > 1:  # a mask
+        return ""
     if np.ndim(target) == 0:
         number = int(target)
         return classes[number] if target == number and 0 <= number < len(classes) else f"{target:.4g}"

@@ -61,7 +61,8 @@ class Trainer:
             ``set_epoch(epoch)``, if it has this but no ``state_dict``, is called before each epoch.
         test: Data of the same kind to evaluate on after every epoch, in its own order.
         folder: Where results and checkpoints go. Without one, nothing is written.
-        loss: ``loss(outputs, targets)``, a scalar tensor. By default the model is a classifier trained with cross
+        loss: ``loss(outputs, targets)``, a scalar tensor. Outputs may be a tuple in training, of which metrics see
+            the first, for example with an auxiliary head. By default the model is a classifier trained with cross
             entropy and the recipe's label smoothing; accuracy and the confusion matrix are reported.
         metrics: Additional metrics by name, updated with ``(outputs, targets)`` in training and evaluation.
         classes: Class names. With them the model counts as a classifier, whatever the ``loss``.
@@ -397,13 +398,14 @@ class Trainer:
                         x = F.interpolate(x, (image_size, image_size), mode="bilinear", antialias=True)
                     with lucid.autocast(dtype=amp_dtype, enabled=amp_dtype is not None):
                         outputs = model(x)
-                        labels.check(outputs)
+                        main = outputs[0] if isinstance(outputs, tuple) else outputs
+                        labels.check(main)
                         loss = loss_function(outputs, y)
                     scaler.scale(loss / recipe.accumulate).backward()
                 self.mean_loss.update(loss.detach(), size)
                 for metric in (self.accuracy, *self.metrics.values()):
                     if metric is not None:
-                        metric.update(outputs.detach(), y)
+                        metric.update(main.detach(), y)
             dist.average_gradients(parameters)
             scaler.unscale_(optimizer)
             if recipe.clip_norm:

@@ -15,7 +15,9 @@ MAX_LINES = 150
 
 def test_these_are_the_examples():
     names = {path.stem for path in EXAMPLES}
-    assert names == {"classify_photo", "custom_kernel", "distributed", "finetune_photos", "train_cifar10"}
+    assert names == {
+        "classify_photo", "custom_kernel", "distributed", "draw_shapes", "finetune_photos", "train_cifar10",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
@@ -26,7 +28,7 @@ def test_an_example_is_short_and_documented(path):
     assert f"python examples/{path.name}" in docstring and "Prints" in docstring
 
 
-@pytest.mark.parametrize("name", ["classify_photo", "distributed", "finetune_photos", "train_cifar10"])
+@pytest.mark.parametrize("name", ["classify_photo", "distributed", "draw_shapes", "finetune_photos", "train_cifar10"])
 def test_help_is_shown(name):
     command = [sys.executable, "-W", "error", str(ROOT / "examples" / f"{name}.py"), "--help"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)

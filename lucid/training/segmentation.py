@@ -1,0 +1,336 @@
+"""Train a UPerNet on photos with masks.
+
+::
+
+    settings = segmentation.Settings(**segmentation.SEGMENT)
+    pairs = segmentation.load_pairs(Path("shapes"), settings)
+    trainer = segmentation.make_trainer(settings, pairs, folder=Path("runs/shapes"))
+    trainer.fit()
+"""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+import lucid
+import lucid.nn.functional as F
+from lucid import data, models
+from lucid import distributed as dist
+from lucid._files import read_regular, write_atomically
+from lucid.data import augment
+from lucid.data.image_folder import num_cores
+from lucid.data.masks import class_numbers, mask_palette, open_pair
+from lucid.data.seeds import SPLIT, derived_generator
+from lucid.metrics import ConfusionMatrix, MeanMetric
+from lucid.models.registry import parse
+from lucid.models.weights.upernet import segmenter_metadata
+from lucid.training.batches import as_tensor, share_of_batches
+from lucid.training.evaluation import Evaluation
+from lucid.training.recipe import Recipe, SettingError, setting
+from lucid.training.report import Gallery, Sample
+from lucid.training.run_folder import RunFolder
+from lucid.training.trainer import Trainer
+
+_PARTS = {"train": "train", "training": "train", "val": "val", "validation": "val", "test": "val"}
+_SHOWN, _SHOWN_PX = 6, 320  # images in the report, and the largest side of each
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(Recipe):
+    """The settings of a run: the recipe, the backbone, the head, and how images are cropped and split."""
+
+    model: str = setting("convnext_tiny.fb_in1k", "backbone: a variant or published checkpoint")
+    pretrained: bool = setting(True, "start from pretrained weights of the backbone")
+    weights: str = setting("", "start from this ConvNeXt checkpoint file instead of --model")
+    channels: int = setting(512, "channels inside the head", low=1)
+    auxiliary_weight: float = setting(0.4, "weight of the auxiliary head's loss; 0: no such head", low=0)
+    crop_size: int = setting(512, "size of a training crop in pixels", low=32)
+    min_scale: float = setting(0.5, "smallest factor by which a training image is scaled", low=0.01)
+    max_scale: float = setting(2.0, "largest factor by which a training image is scaled", low=0.01)
+    window: int = setting(0, "evaluate overlapping windows of this size in pixels; 0: whole images", low=0)
+    val_part: float = setting(0.2, "fraction of the images held out if there is no val folder", low=0.001, below=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.min_scale > self.max_scale:
+            message = f"min_scale must be at most max_scale, {self.max_scale:g}, got {self.min_scale:g}"
+            raise SettingError(message, "min_scale", "max_scale")
+        if self.weights and not self.pretrained:
+            raise SettingError("weights and pretrained=False are mutually exclusive", "weights", "pretrained")
+        if 0 < self.window < 32:
+            raise SettingError(f"window must be 0 or at least 32, got {self.window}", "window")
+        try:
+            parse("model", self.model)
+        except ValueError as error:
+            raise SettingError(str(error), "model") from None
+
+
+# The authors' recipe for ADE20K: AdamW, 1e-4, layer decay 0.9, linear decay, drop path 0.4 for ConvNeXt-T.
+SEGMENT = {
+    "epochs": 50,
+    "warmup_epochs": 1,
+    "batch_size": 16,
+    "lr": 1e-4,
+    "schedule": "linear",
+    "layer_decay": 0.9,
+    "drop_path": 0.4,
+    "label_smoothing": 0.0,
+    "color_jitter": 0.4,
+}
+SCRATCH = {**SEGMENT, "lr": 2e-3, "layer_decay": 1.0, "drop_path": 0.1}
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """What was found in a folder: pairs of photo and mask for training and validation, and the classes."""
+
+    root: Path
+    train: list[tuple[str, str]]
+    val: list[tuple[str, str]]
+    classes: list[str]
+    palette: list[tuple[int, int, int]]
+
+    def split_table(self) -> str:
+        """Which image is in which part, as CSV."""
+        rows = [("train", one) for one in self.train] + [("val", one) for one in self.val]
+        images = self.root / "images"
+        return "part,image\n" + "".join(f"{part},{Path(one[0]).relative_to(images)}\n" for part, one in rows)
+
+
+def load_pairs(folder: Path, settings: Settings) -> Pairs:
+    """Find photos and masks, check all of them, and split them.
+
+    Class names are the lines of ``classes.txt`` in the folder, or else numbers up to the largest in the masks.
+
+    Raises:
+        ValueError, OSError: There are no pairs, one cannot be used, or a class number has no name.
+    """
+    found = data.MaskFolder(folder)
+    broken = [reason for reason in _check(found.samples) if reason]
+    if broken:
+        raise ValueError(f"{len(broken)} of {len(found)} pairs cannot be used: {'; '.join(broken[:3])}")
+    numbers = list(class_numbers([mask for _, mask in found.samples]))
+    present = np.unique(np.concatenate(numbers))
+    present = present[present != data.masks.IGNORED].tolist()
+    if not present:
+        raise ValueError(f"all pixels of all masks in {folder} are {data.masks.IGNORED}, which is ignored")
+    names = _class_names(folder)
+    if names and present[-1] >= len(names):
+        number = next(i for i, ones in enumerate(numbers) if present[-1] in ones)
+        raise ValueError(
+            f"{found.samples[number][1]} has class {present[-1]}, but {folder / 'classes.txt'} names "
+            f"{len(names)} classes, 0 to {len(names) - 1}"
+        )
+    if not names and present[-1] > data.masks.IGNORED:
+        raise ValueError(f"the largest class number is {present[-1]}; name that many classes in classes.txt, if meant")
+    parts = [_PARTS.get(name.partition("/")[0].lower()) if "/" in name else None for name in found.names]
+    if None in parts:
+        count = max(1, round(len(found) * settings.val_part))
+        if count >= len(found):
+            raise ValueError(f"{folder} has {len(found)} pairs, at least 2 are needed")
+        held = set(derived_generator(settings.seed, SPLIT).permutation(len(found))[:count].tolist())
+        parts = ["val" if number in held else "train" for number in range(len(found))]
+    chosen = {
+        part: [one for one, own in zip(found.samples, parts, strict=True) if own == part] for part in ("train", "val")
+    }
+    if not chosen["train"] or not chosen["val"]:
+        raise ValueError(f"{folder / 'images'} must have images in both train and val")
+    return Pairs(
+        found.root, chosen["train"], chosen["val"], names or [f"class {i}" for i in range(present[-1] + 1)],
+        mask_palette(found.samples[0][1]),
+    )  # fmt: skip
+
+
+def _class_names(folder: Path) -> list[str]:
+    path = folder / "classes.txt"
+    if not path.exists():
+        return []
+    return [line.strip() for line in read_regular(path).decode("utf-8").splitlines() if line.strip()]
+
+
+def _check(pairs: Sequence[tuple[str, str]]) -> list[str]:
+    """Why each pair cannot be used, or ""."""
+
+    def reason(pair: tuple[str, str]) -> str:
+        try:
+            open_pair(*pair)
+        except data.ImageError as error:
+            return str(error)
+        return ""
+
+    with ThreadPoolExecutor(num_cores()) as pool:
+        return list(pool.map(reason, pairs))
+
+
+def check_split(out: Path, pairs: Pairs) -> None:
+    """Check that the images are the same as when the run in ``out`` started.
+
+    Raises:
+        ValueError: An image was added, removed or moved.
+        OSError: split.csv cannot be read.
+    """
+    if read_regular(out / "split.csv").decode("utf-8") != pairs.split_table():
+        raise ValueError(
+            f"the images in {pairs.root} have changed since the run in {out} started; --overwrite starts over"
+        )
+
+
+def make_model(settings: Settings, num_classes: int, load_weights: bool = True) -> models.UPerNet:
+    """A UPerNet with the backbone of the settings."""
+    variant = parse("model", settings.model)[0] if not settings.pretrained or settings.weights else settings.model
+    pretrained = settings.pretrained and load_weights and not settings.weights
+    backbone = models.create_model(variant, pretrained, features_only=True, drop_path=settings.drop_path)
+    if settings.weights and load_weights:
+        models.load_checkpoint(backbone, settings.weights)
+    auxiliary = settings.channels // 2 if settings.auxiliary_weight else 0
+    return models.UPerNet(backbone, num_classes, settings.channels, auxiliary_channels=auxiliary)
+
+
+def segmentation_loss(auxiliary_weight: float, ignore_index: int = data.masks.IGNORED) -> Callable[[Any, Any], Any]:
+    """The mean cross entropy of all pixels that count, plus that of the auxiliary head times its weight."""
+
+    def one(logits: lucid.Tensor, masks: lucid.Tensor) -> lucid.Tensor:
+        counted = (masks != ignore_index).sum().clamp(min=1)  # a crop without any has loss 0
+        return F.cross_entropy(logits, masks, ignore_index=ignore_index, reduction="sum") / counted
+
+    def loss(outputs: Any, masks: lucid.Tensor) -> lucid.Tensor:
+        if not isinstance(outputs, tuple):
+            return one(outputs, masks)
+        return one(outputs[0], masks) + auxiliary_weight * one(outputs[1], masks)
+
+    return loss
+
+
+def mean_iou(confusion: np.ndarray) -> float:
+    """The mean over classes of intersection over union, from counts (C, C); classes that never occur are left out."""
+    hits = confusion.diagonal()
+    union = confusion.sum(0) + confusion.sum(1) - hits
+    return float((hits[union > 0] / union[union > 0]).mean()) if union.any() else 0.0
+
+
+class SegmentationTrainer(Trainer):
+    """A ``Trainer`` for a ``UPerNet``, which is evaluated on whole images by the mean IoU of all pixels."""
+
+    def __init__(self, model: models.UPerNet, recipe: Settings, *, names: Sequence[str], **options: Any) -> None:
+        self.names = list(names)
+        super().__init__(model, recipe, loss=segmentation_loss(recipe.auxiliary_weight), **options)
+        self.classes = self.names  # of the pixels; the base class would take them for those of whole images
+
+    @property
+    def monitor(self) -> tuple[str, str]:
+        return f"{self.split}_mean_iou", "max"
+
+    @lucid.no_grad()
+    def evaluate(self) -> Evaluation:
+        """The loss, mean IoU and pixel accuracy on the test images, each at its own size."""
+        self.model.eval()
+        mean_loss = MeanMetric()
+        confusion = ConfusionMatrix(len(self.names), ignore_index=data.masks.IGNORED)
+        with contextlib.nullcontext() if self.ema is None else self.ema.applied():
+            for batch in cast(Any, self.test_loader):
+                images, masks = map(as_tensor, batch)
+                logits = self.logits(images)
+                mean_loss.update(cast(Any, self.loss_function)(logits, masks), len(images))
+                confusion.update(logits, masks)
+            dist.reduce_metrics(mean_loss, confusion)
+        counts = confusion.compute().numpy()
+        accuracy = float(counts.trace() / max(1, counts.sum()))
+        results = {"mean_iou": mean_iou(counts), "accuracy": accuracy}
+        return Evaluation(mean_loss.compute().item(), results, counts)
+
+    def logits(self, images: lucid.Tensor) -> lucid.Tensor:
+        """Logits of images (N, C, H, W) of uint8."""
+        x = cast(Any, self.test_transform)(images)
+        return models.segmentation_logits(self.model, x, cast(Settings, self.recipe).window)
+
+
+def make_trainer(
+    settings: Settings,
+    pairs: Pairs,
+    *,
+    load_weights: bool = True,
+    folder: Path | None = None,
+    command: Sequence[str] = (),
+    compile: bool | None = None,
+    save_minutes: float = 10.0,
+) -> SegmentationTrainer:
+    """A trainer for a UPerNet on ``pairs``. ``load_weights=False`` skips the pretrained weights, to resume a run.
+
+    Raises:
+        SettingError: The settings do not fit the pairs.
+        DownloadError: The pretrained weights cannot be downloaded.
+    """
+    if settings.batch_size > len(pairs.train):
+        message = f"batch_size must be at most {len(pairs.train)}, the number of training images"
+        raise SettingError(f"{message}, got {settings.batch_size}", "batch_size")
+    parts = settings.accumulate * dist.get_world_size()
+    if settings.batch_size < 2 * parts:
+        message = f"batch_size must be at least {2 * parts}, 2 images for each batch norm"
+        raise SettingError(f"{message}, got {settings.batch_size}", "batch_size")
+    lucid.manual_seed(settings.seed)
+    model = make_model(settings, len(pairs.classes), load_weights)
+    transform = models.ImageTransform()
+    mean, std = transform.mean, transform.std
+    crop = data.RandomScaledCrop(settings.crop_size, (settings.min_scale, settings.max_scale), flip=settings.flip)
+    train = data.DataLoader(
+        pairs.train, **share_of_batches(settings, pairs.train), num_workers=2, batch_transform=data.DecodePairs(crop)
+    )
+    sampler = dist.DistributedSampler(pairs.val, shuffle=False)
+    test = data.DataLoader(pairs.val, 1, sampler=sampler, num_workers=2, batch_transform=data.DecodePairs())
+    jitter = [augment.ColorJitter(*[settings.color_jitter] * 3)] if settings.color_jitter else []
+    run = None
+    if folder is not None:
+        metadata = {
+            **segmenter_metadata(model, pairs.classes, transform),
+            "model": f"UPerNet, {settings.model}",
+            "settings": settings.to_json(),
+        }
+        count = len(pairs.train) + len(pairs.val)
+        run = RunFolder(
+            folder, title=f"UPerNet on {pairs.root.resolve().name}", metadata=metadata, architecture=settings.model,
+            figures=[("images", f"{count:,}", f"{len(pairs.val):,} for validation")], command=command,
+            galleries=lambda trainer: [_gallery(trainer, pairs)],
+        )  # fmt: skip
+    return SegmentationTrainer(
+        model,
+        settings,
+        names=pairs.classes,
+        train=train,
+        test=test,
+        folder=run,
+        transform=augment.Compose([*jitter, augment.Normalize(mean, std)]),
+        test_transform=augment.Normalize(mean, std),
+        compile=compile,
+        save_minutes=save_minutes,
+        split="val",
+        unit="images",
+    )
+
+
+def write_split(pairs: Pairs, out: Path) -> None:
+    """Write split.csv into the folder of a run."""
+    out.mkdir(parents=True, exist_ok=True)
+    write_atomically(out / "split.csv", pairs.split_table().encode())
+
+
+@lucid.no_grad()
+def _gallery(trainer: Any, pairs: Pairs) -> Gallery:
+    """Some validation images with their masks and the predicted ones."""
+    shown = []
+    trainer.model.eval()
+    with contextlib.nullcontext() if trainer.ema is None else trainer.ema.applied():
+        for image_path, mask_path in pairs.val[:_SHOWN]:
+            image, mask = open_pair(image_path, mask_path)
+            pixels = np.asarray(image)
+            logits = trainer.logits(lucid.tensor(pixels.transpose(2, 0, 1)[None]))
+            found = logits.argmax(1)[0].numpy()
+            views = [pixels, *(np.asarray(data.overlay(image, one, pairs.palette, 0.6)) for one in (mask, found))]
+            step = -(-max(image.size) // _SHOWN_PX)
+            shown.append(Sample(np.concatenate([one[::step, ::step] for one in views], 1), Path(image_path).name))
+    hint = "Validation images: the photo, its mask, and the prediction of the last epoch."
+    return Gallery("Segmentations", hint, shown, columns=3)

@@ -1,0 +1,151 @@
+"""Training a UPerNet: what is read, how it is split, the loss, mean IoU, the trainer."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("PIL", reason="images are read with Pillow")
+pytest.importorskip("matplotlib", reason="curves are drawn with matplotlib")
+pytest.importorskip("tqdm", reason="progress is shown with tqdm")
+
+from PIL import Image
+
+import lucid
+from lucid import data
+from lucid.training import segmentation
+from lucid.training.recipe import SettingError
+
+SMALL = {
+    **segmentation.SCRATCH, "epochs": 1, "batch_size": 2, "model": "convnext_atto", "pretrained": False,
+    "crop_size": 32, "channels": 8, "drop_path": 0.0, "color_jitter": 0.0, "warmup_epochs": 0,
+}  # fmt: skip
+
+
+def write(root, names, size=(40, 48), classes=3, suffix=".png"):
+    for number, name in enumerate(names):
+        rng = np.random.default_rng(number)
+        mask = np.kron(rng.integers(0, classes, (size[0] // 8, size[1] // 8)), np.ones((8, 8), int)).astype(np.uint8)
+        image = (80 * mask[..., None] + rng.integers(0, 30, (*mask.shape, 3))).astype(np.uint8)
+        for folder, array in (("images", image), ("masks", mask)):
+            path = root / folder / f"{name}{suffix}"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(array).save(path)
+
+
+def settings(**more):
+    return segmentation.Settings(**{**SMALL, **more})
+
+
+def test_pairs_are_split_reproducibly(tmp_path):
+    write(tmp_path, [str(i) for i in range(10)])
+    (tmp_path / "classes.txt").write_text("ground\n\nwater\nsky\n", encoding="utf-8")
+    found = segmentation.load_pairs(tmp_path, settings(val_part=0.3))
+    assert (len(found.train), len(found.val)) == (7, 3)
+    assert found.classes == ["ground", "water", "sky"]
+    assert found == segmentation.load_pairs(tmp_path, settings(val_part=0.3))
+    other = segmentation.load_pairs(tmp_path, settings(val_part=0.3, seed=1))
+    assert other.split_table() != found.split_table()
+
+
+def test_folders_train_and_val_are_the_split(tmp_path):
+    write(tmp_path, ["training/a", "training/b", "validation/a"])
+    found = segmentation.load_pairs(tmp_path, settings())
+    assert (len(found.train), len(found.val)) == (2, 1)
+    assert found.classes == ["class 0", "class 1", "class 2"]
+    assert found.split_table() == ("part,image\ntrain,training/a.png\ntrain,training/b.png\nval,validation/a.png\n")
+
+
+def test_pairs_that_cannot_be_used(tmp_path):
+    write(tmp_path, ["a", "b", "c"])
+    (tmp_path / "classes.txt").write_text("one\ntwo\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"masks/.*\.png has class 2, but .*classes\.txt names 2 classes, 0 to 1"):
+        segmentation.load_pairs(tmp_path, settings())
+    (tmp_path / "classes.txt").unlink()
+    (tmp_path / "images/b.png").write_bytes((tmp_path / "images/b.png").read_bytes()[:60])
+    with pytest.raises(ValueError, match=r"1 of 3 pairs cannot be used: .*images/b\.png"):
+        segmentation.load_pairs(tmp_path, settings())
+    write(tmp_path, ["a", "b", "c"])
+    for name in "abc":
+        Image.fromarray(np.full((40, 48), 255, np.uint8)).save(tmp_path / f"masks/{name}.png")
+    with pytest.raises(ValueError, match="all pixels of all masks .* are 255, which is ignored"):
+        segmentation.load_pairs(tmp_path, settings())
+
+
+def test_a_single_pair_is_too_few(tmp_path):
+    write(tmp_path, ["a"])
+    with pytest.raises(ValueError, match="has 1 pairs, at least 2 are needed"):
+        segmentation.load_pairs(tmp_path, settings())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"min_scale": 2.0, "max_scale": 1.0}, "min_scale must be at most max_scale"),
+        ({"window": 16}, "window must be 0 or at least 32"),
+        ({"model": "resnet50"}, "resnet50"),
+        ({"weights": "file.safetensors"}, "mutually exclusive"),
+        ({"crop_size": 31}, "crop_size must be at least 32"),
+    ],
+)
+def test_wrong_settings(wrong, message):
+    with pytest.raises(SettingError, match=message):
+        settings(**wrong)
+
+
+def test_loss_is_the_mean_over_pixels_that_count():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(2, 3, 4, 5))
+    masks = rng.integers(0, 3, (2, 4, 5))
+    masks[0, :2] = 255
+    log_probabilities = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    n, h, w = np.nonzero(masks != 255)
+    expected = -log_probabilities[n, masks[n, h, w], h, w].mean()
+    loss = segmentation.segmentation_loss(0.4)
+    both = [lucid.tensor(one) for one in (logits.astype(np.float32), masks)]
+    assert loss(*both).item() == pytest.approx(expected, rel=1e-6)
+    assert loss((both[0], both[0]), both[1]).item() == pytest.approx(1.4 * expected, rel=1e-6)
+
+
+def test_a_batch_without_any_pixel_that_counts_has_no_loss_and_no_gradient():
+    logits = lucid.randn(1, 3, 4, 4, requires_grad=True)
+    loss = segmentation.segmentation_loss(0.0)(logits, lucid.full((1, 4, 4), 255, dtype=lucid.int32))
+    loss.backward()
+    assert loss.item() == 0 and logits.grad.abs().max().item() == 0
+
+
+def test_mean_iou():
+    confusion = np.array([[5, 1, 0, 0], [2, 3, 0, 0], [0, 0, 0, 0], [0, 1, 0, 0]])
+    assert segmentation.mean_iou(confusion) == pytest.approx(np.mean([5 / 8, 3 / 7, 0 / 1]))
+    assert segmentation.mean_iou(np.zeros((2, 2), int)) == 0
+
+
+def test_evaluation_counts_pixels_of_images_of_any_size(tmp_path):
+    write(tmp_path, ["train/a", "train/b"])
+    write(tmp_path, ["val/a"], size=(40, 56))
+    write(tmp_path, ["val/b"], size=(24, 16))
+    pairs = segmentation.load_pairs(tmp_path, settings())
+    trainer = segmentation.make_trainer(settings(), pairs, compile=False)
+    found = trainer.evaluate()
+    confusion = np.zeros((3, 3), int)
+    for image, mask in pairs.val:
+        pixels = np.asarray(Image.open(image)).transpose(2, 0, 1)[None]
+        with lucid.no_grad():
+            predicted = trainer.logits(lucid.tensor(pixels)).argmax(1)[0].numpy()
+        np.add.at(confusion, (data.open_mask(mask), predicted), 1)
+    np.testing.assert_array_equal(found.confusion, confusion)
+    assert found.metrics["mean_iou"] == pytest.approx(segmentation.mean_iou(confusion))
+    assert found.accuracy == pytest.approx(confusion.trace() / confusion.sum())
+
+
+def test_loss_falls_and_the_report_shows_segmentations(tmp_path):
+    write(tmp_path, [str(i) for i in range(8)])
+    chosen = settings(epochs=3, batch_size=3)
+    pairs = segmentation.load_pairs(tmp_path, chosen)
+    trainer = segmentation.make_trainer(chosen, pairs, folder=tmp_path / "run", compile=False)
+    trainer.fit(progress=False)
+    losses = [row["train_loss"] for row in trainer.history]
+    assert losses[-1] < losses[0]
+    assert trainer.monitor == ("val_mean_iou", "max")
+    page = (tmp_path / "run/report.html").read_text(encoding="utf-8")
+    assert "<h2>Segmentations</h2>" in page and page.count("<figure><img") >= 2
+    model = lucid.models.load_segmenter(tmp_path / "run")
+    assert model.class_names == ["class 0", "class 1", "class 2"]
