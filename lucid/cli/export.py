@@ -7,6 +7,7 @@
     lucid export official.pth hub.safetensors --dialect huggingface
     lucid export runs/pets pets --dialect timm --license mit             # a folder that timm opens, with a model card
     lucid export runs/pets pets --dialect huggingface                    # one that transformers opens
+    lucid export runs/photos small.safetensors --bits 8                  # quantized, for Lucid alone
 
 A .mlxfn file holds the computation and the weights. It takes float32 images (N, C, H, W) as preprocessed by
 lucid.models.transforms_for, and returns logits (N, classes), or features if the model has no classifier; with --pixels
@@ -34,7 +35,7 @@ import sys
 from pathlib import Path
 
 from lucid import models
-from lucid.cli._common import Parser, message_of, positive, use_device
+from lucid.cli._common import Parser, add_bits_option, message_of, positive, quantize, use_device
 from lucid.cli.info import best_result
 from lucid.export import ExportError, export_function, export_weights
 from lucid.models.weights.dialects import DIALECTS
@@ -51,6 +52,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--license", metavar="NAME", help='of the weights in a folder, such as "mit"')
     parser.add_argument("--image-size", type=positive, metavar="PX", help="image size, if other than the model's own")
     parser.add_argument("--batch-sizes", type=positive, nargs="+", metavar="N", help="images per call (default: 1)")
+    add_bits_option(parser)
     parser.add_argument(
         "--pixels", action="store_true", help="take uint8 images (N, H, W, C), and normalize them inside"
     )
@@ -81,6 +83,7 @@ def export(args: argparse.Namespace) -> str:
     if kind == ".safetensors" and (args.pixels or args.batch_sizes):
         raise ValueError("--pixels and --batch-sizes require a .mlxfn output; weights have no input shape")
     model = models.from_checkpoint(args.model, image_size=args.image_size)
+    quantize(model, args.bits)
     if kind == ".safetensors":
         export_weights(model, args.output, args.dialect or "official")
         return f"weights of {model.checkpoint_name} in {args.dialect or 'official'} names"
@@ -91,6 +94,8 @@ def export(args: argparse.Namespace) -> str:
 
 def save_folder(args: argparse.Namespace) -> str:
     """Save the model as a folder, and return a description of it."""
+    if args.bits:
+        raise ValueError("--bits requires a .mlxfn or .safetensors output; other libraries have no quantized layers")
     if args.pixels or args.batch_sizes:
         raise ValueError("--pixels and --batch-sizes require a .mlxfn output; a folder has no input shape")
     model = models.from_checkpoint(args.model, image_size=args.image_size)

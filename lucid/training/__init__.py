@@ -13,8 +13,9 @@
 The folder then has report.html, history.csv, curves.png, best.safetensors, last.safetensors and checkpoints. Run again
 after a crash, the program continues where it was, and ends with the same weights bit for bit.
 
-Progress bars and curves need tqdm and matplotlib: ``pip install "lucid-mlx[train]"``. ``training.small_images`` and
-``training.finetuning`` are what ``lucid train`` and ``lucid finetune`` run.
+Progress bars and curves need tqdm and matplotlib: ``pip install "lucid-mlx[train]"``. ``training.small_images``,
+``training.finetuning`` and ``training.pretraining`` are what ``lucid train``, ``lucid finetune`` and ``lucid pretrain``
+run.
 """
 
 from lucid.models.weights.save import weights_metadata

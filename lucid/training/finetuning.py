@@ -28,7 +28,7 @@ from lucid.models.weights.save import weights_metadata
 from lucid.training.batches import augmentation, share_of_batches
 from lucid.training.optimizer import gigabytes
 from lucid.training.photo_dataset import Photos, find_photos
-from lucid.training.recipe import Recipe, SettingError, setting
+from lucid.training.recipe import Kind, Recipe, SettingError, setting
 from lucid.training.run_folder import RunFolder
 from lucid.training.trainer import Trainer
 
@@ -259,7 +259,7 @@ def load_photos(folder: Path, settings: Settings, run: Path | None = None) -> Ph
     return photos
 
 
-def fit_batch_size(settings: Settings, photos: Photos) -> Settings:
+def fit_batch_size(settings: Kind, photos: Photos) -> Kind:
     """``settings`` with a batch size of at most the number of training images."""
     if settings.batch_size <= len(photos.train):
         return settings

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from lucid import data
 from lucid._files import write_atomically
-from lucid.data.image_folder import is_ignored, num_cores
+from lucid.data.decoding import ImageError, open_image
+from lucid.data.image_folder import IMG_EXTENSIONS, is_ignored, num_cores
 from lucid.data.workers import run_ahead
 from lucid.training.duplicates import Photo, find_groups, find_pairs, inspect
 from lucid.training.progress import require
@@ -246,3 +247,70 @@ def write_tables(photos: Photos, folder: Path) -> None:
         print(f"{printable(path)}: skipped, cannot be read: {reason}", file=sys.stderr)
     if count := len(photos.skipped):
         print(f"{count} image{'' if count == 1 else 's'} cannot be read; see {skipped}", file=sys.stderr)
+
+
+# Without classes ------------------------------------------------------------------------------------------------------
+
+
+def find_unlabeled(root: Path, val_part: float, seed: int, split: Path | None = None) -> Photos:
+    """Find the readable images in ``root`` and its subfolders, and split them, unless it has folders train and val.
+
+    The result has one class without a name. ``split``, the split.csv of an earlier run, repeats its split if it has the
+    same images.
+
+    Raises:
+        ValueError, FileNotFoundError: There is no such folder, or it has too few readable images.
+    """
+    if not root.is_dir():
+        raise FileNotFoundError(f"there is no folder {root}")
+    parts = {one.name.lower(): one for one in sorted(root.iterdir()) if one.is_dir() and not is_ignored(one.name)}
+    val_folder = next((parts[name] for name in VAL_NAMES if name in parts), None)
+    folders = [root] if val_folder is None or "train" not in parts else [parts["train"], val_folder]
+    skipped: list[tuple[str, str]] = []
+    found = [_unlabeled(folder, skipped) for folder in folders]
+    samples = [[(path, 0) for path in paths] for paths, _ in found]
+    if len(samples) == 1:
+        samples = _split_again(root, samples[0], split) or [
+            [samples[0][i] for i in numbers] for numbers in data.stratified_split([0] * len(samples[0]), val_part, seed)
+        ]
+    for name, part, folder in zip(("training", "validation"), samples, (folders[0], folders[-1]), strict=True):
+        if not part:
+            reason = f": {skipped[0][1]}" if skipped else ""
+            raise ValueError(f"{folder} has too few readable images, there is none for {name}{reason}")
+    return Photos(root, [""], samples[0], samples[1], skipped, sum(ignored for _, ignored in found))
+
+
+def _unlabeled(folder: Path, skipped: list[tuple[str, str]]) -> tuple[list[str], int]:
+    """The images in ``folder`` that can be read, sorted, and the number of other files; adds to ``skipped``."""
+    paths, ignored, seen = [], 0, set()
+    for here, folders, files in os.walk(folder, followlinks=True):
+        status = os.stat(here)
+        if (status.st_dev, status.st_ino) in seen:  # a link to a parent
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if not is_ignored(name))
+        own = [os.path.join(here, name) for name in files if not is_ignored(name)]
+        images = [path for path in own if path.lower().endswith(IMG_EXTENSIONS)]
+        paths += images
+        ignored += len(own) - len(images)
+    paths.sort()
+    threads = num_cores()
+    reasons = run_ahead((partial(_problem, path) for path in paths), threads, ahead=16 * threads)
+    shown = require("tqdm").tqdm(reasons, f"checking {folder}", len(paths), leave=False, unit=" images", disable=None)
+    readable = []
+    for path, reason in zip(paths, shown, strict=True):
+        if reason is None:
+            readable.append(path)
+        else:
+            skipped.append((path, reason))
+    return readable, ignored
+
+
+def _problem(path: str) -> str | None:
+    """Why the image cannot be read, or None. A JPEG is decoded to its end at 1/8 of its size."""
+    try:
+        open_image(path, short_side=1)
+    except ImageError as error:
+        return error.reason
+    return None

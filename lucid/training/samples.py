@@ -39,11 +39,11 @@ def augmented_samples(trainer: "Trainer", inputs: lucid.Tensor, targets: lucid.T
             inputs, targets = trainer.transform(inputs, targets)
     if inputs.ndim != 4 or inputs.shape[1] not in (1, 3):
         return []
-    images, labels = _pixels(trainer, inputs[:MAX_SAMPLES]), np.asarray(targets[:MAX_SAMPLES].numpy())
+    images, labels = pixels(trainer, inputs[:MAX_SAMPLES]), np.asarray(targets[:MAX_SAMPLES].numpy())
     return [Sample(image, _label(label, trainer.classes)) for image, label in zip(images, labels, strict=True)]
 
 
-def _pixels(trainer: "Trainer", inputs: lucid.Tensor) -> np.ndarray:
+def pixels(trainer: "Trainer", inputs: lucid.Tensor) -> np.ndarray:
     """Images (N, C, H, W), normalized or not, as uint8 (N, H, W, C)."""
     images = np.asarray(inputs.numpy()).transpose(0, 2, 3, 1)
     if images.dtype == np.uint8:
