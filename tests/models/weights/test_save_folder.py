@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import lucid
 from lucid import models, nn
 from lucid.models import ImageTransform
 from lucid.models.weights.timm_config import parse_timm_config, timm_config
@@ -260,6 +261,15 @@ def test_models_that_a_library_lacks_raise(dialect, options, message, tmp_path):
 def test_isotropic_networks_raise(dialect, tmp_path):
     with pytest.raises(ValueError, match=r"has no ConvNeXtIsotropic; save_checkpoint writes one for Lucid"):
         models.save_pretrained(models.ConvNeXtIsotropic(2, 1, 8), tmp_path / "model", dialect=dialect)
+
+
+@pytest.mark.parametrize("dialect", ["timm", "huggingface"])
+def test_quantized_layers_raise(dialect, tmp_path):
+    model = lucid.quantize(models.ConvNeXt(2, (1, 1, 1, 1), (64, 64, 64, 64)))
+    message = rf"save_pretrained: {dialect} has no quantized layers; .*lucid.dequantize\(model\) gives full weights"
+    with pytest.raises(ValueError, match=message):
+        models.save_pretrained(model, tmp_path / "model", dialect=dialect)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_wrong_arguments_raise(tmp_path):
