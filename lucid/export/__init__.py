@@ -7,7 +7,8 @@ lucid.export.mlx(model, "photos.mlxfn")
 
 from lucid.export._errors import ExportError
 from lucid.export._mlx import export_function, export_weights
+from lucid.export._onnx import onnx
 
 mlx = export_function
 
-__all__ = ["ExportError", "export_function", "export_weights", "mlx"]
+__all__ = ["ExportError", "export_function", "export_weights", "mlx", "onnx"]
