@@ -52,7 +52,7 @@ LEVELS = [
     ["_summary"],
     ["amp", "func", "metrics", "checkpoint", "distributed", "_compile", "models"],
     ["_profile"],
-    ["export"],
+    ["evaluation", "export"],
     ["training"],
     ["benchmark"],
     ["torch"],
