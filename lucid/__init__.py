@@ -165,6 +165,7 @@ if TYPE_CHECKING:  # what lucid._late imports when it is first used
         svd,
         triangular_solve,
     )
+    from lucid.nn.utils.quantization import dequantize, quantize
     from lucid.ops.complex_numbers import (
         angle,
         complex,
@@ -312,7 +313,8 @@ __all__ = [
     "clamp_min_", "clip", "clip_", "clone", "column_stack", "combinations", "compile", "complex", "complex64", "concat",
     "concatenate", "conj", "conj_physical", "constant_pad_nd", "contiguous", "contiguous_format", "copysign",
     "corrcoef", "cos", "cos_", "cosh", "cosh_", "count_nonzero", "cov", "cross", "cummax", "cummin", "cumprod",
-    "cumsum", "cumulative_trapezoid", "data", "debug", "default_generator", "deg2rad", "deg2rad_", "det", "device",
+    "cumsum", "cumulative_trapezoid", "data", "debug", "default_generator", "deg2rad", "deg2rad_", "dequantize",
+    "det", "device",
     "diag", "diag_embed", "diagflat", "diagonal", "diagonal_copy", "diagonal_scatter", "diff", "digamma", "dist",
     "distributed", "distributions", "div", "divide", "dot", "double", "dsplit", "dstack", "einsum", "empty",
     "empty_like", "empty_permuted", "empty_strided", "enable_grad", "eq", "equal", "erf", "erf_", "erfc", "erfc_",
@@ -339,7 +341,8 @@ __all__ = [
     "neg_", "negative", "negative_", "nextafter", "nn", "no_grad", "nonzero", "nonzero_static", "norm", "normal",
     "not_equal", "numel", "one_hot", "ones", "ones_like", "optim", "orgqr", "ormqr", "outer", "pad", "pca_lowrank",
     "permutation", "permute", "permute_copy", "pinverse", "polar", "polygamma", "positive", "pow", "prelu",
-    "preserve_format", "prod", "profile", "promote_types", "put", "qr", "quantile", "rad2deg", "rad2deg_", "rand",
+    "preserve_format", "prod", "profile", "promote_types", "put", "qr", "quantile", "quantize", "rad2deg",
+    "rad2deg_", "rand",
     "rand_like", "randint", "randint_like", "randn", "randn_like", "random", "randperm", "ravel", "real", "reciprocal",
     "reciprocal_", "relu", "relu_", "remainder", "renorm", "repeat", "repeat_interleave", "reshape", "reshape_as",
     "resolve_conj", "resolve_neg", "result_type", "roll", "rot90", "round", "round_", "row_stack", "rsqrt", "rsqrt_",

@@ -23,6 +23,7 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
     "lucid.linalg": ("",),
     "lucid.masked": ("",),
     "lucid.models": ("",),
+    "lucid.nn.utils.quantization": ("dequantize", "quantize"),
     "lucid.ops.scattering": (
         "diagonal_scatter", "index_put", "index_reduce", "masked_scatter", "put", "scatter_reduce", "select_scatter",
         "slice_scatter",
@@ -62,10 +63,12 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 _NOT_METHODS = {
     "affine_grid_generator", "as_strided_copy", "bartlett_window", "blackman_window", "bucketize", "cdist",
-    "chain_matmul", "compile", "complex", "constant_pad_nd", "grid_sampler", "grid_sampler_2d", "grid_sampler_3d",
+    "chain_matmul", "compile", "complex", "constant_pad_nd", "dequantize", "grid_sampler", "grid_sampler_2d",
+    "grid_sampler_3d",
     "hamming_window", "hann_window", "histogramdd", "imag", "is_inference_mode_enabled", "isin", "kaiser_window",
     "load", "lu_unpack", "max_pool2d_with_indices_backward", "native_channel_shuffle", "native_group_norm",
-    "native_layer_norm", "pca_lowrank", "polar", "polygamma", "profile", "real", "save", "summary", "svd_lowrank",
+    "native_layer_norm", "pca_lowrank", "polar", "polygamma", "profile", "quantize", "real", "save", "summary",
+    "svd_lowrank",
     "tril_indices", "triu_indices", "unravel_index", "view_as_complex", "view_as_real", "vmap",
 }  # fmt: skip
 

@@ -172,9 +172,16 @@ def summary(
         total_mult_adds=sum(recorder.mult_adds.values()),
         total_input=sum(one._array.nbytes for one in inputs),
         total_output_bytes=recorder.output_bytes,
-        total_param_bytes=sum(p._array.nbytes for p in model.parameters()),
+        total_param_bytes=sum(one._array.nbytes for one in [*model.parameters(), *_quantized_parts(model)]),
         depth=depth,
     )
+
+
+def _quantized_parts(model: nn.Module) -> Iterator[Tensor]:
+    """The buffers of quantized layers, which are parameters but in name."""
+    for module in model.modules():
+        if isinstance(module, nn.QuantizedLinear):
+            yield from module.buffers(recurse=False)
 
 
 class _Recorder:
@@ -200,6 +207,7 @@ class _Recorder:
 
 _COSTS: dict[type[nn.Module], Callable[..., int]] = {
     nn.Linear: lambda layer, given, output: output.numel() * layer.in_features,
+    nn.QuantizedLinear: lambda layer, given, output: output.numel() * layer.in_features,
     nn.Conv1d: lambda layer, given, output: output.numel() * math.prod(layer.weight.shape[1:]),
     nn.Conv2d: lambda layer, given, output: output.numel() * math.prod(layer.weight.shape[1:]),
     # transposed: every input value is multiplied by all weights of its channel

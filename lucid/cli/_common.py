@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, NoReturn, get_args
 
 import lucid
-from lucid import data
+from lucid import data, nn
 from lucid import distributed as dist
 from lucid._files import read_regular
+from lucid.kernels.quantized_matmul import MODES
 from lucid.models import DownloadError
 from lucid.serialization import load_with_metadata
 from lucid.training.recipe import (
@@ -49,6 +50,19 @@ def positive(word: str) -> int:
 
 def add_device_option(group: Any) -> None:
     group.add_argument("--device", choices=["cpu", "gpu"], help="default: the GPU if there is one")
+
+
+def add_bits_option(group: Any) -> None:
+    group.add_argument(
+        "--bits", type=int, choices=sorted(MODES["affine"][0]), metavar="N",
+        help="quantize the linear layers: 8 bits for each weight, or fewer, in groups of 64",
+    )  # fmt: skip
+
+
+def quantize(model: nn.Module, bits: int | None) -> None:
+    """Quantize a model as ``--bits`` says, if it was given."""
+    if bits is not None:
+        lucid.quantize(model, bits)
 
 
 def use_device(parser: argparse.ArgumentParser, name: str | None) -> None:
@@ -174,14 +188,17 @@ def add_run_options(group: Any, out: str, command: str) -> None:
     )  # fmt: skip
 
 
-def saved_settings(args: argparse.Namespace, out: Path) -> dict[str, Any] | None:
-    """The settings of the checkpoint that ``--resume`` names.
+def saved_settings(
+    args: argparse.Namespace, out: Path, *, best: str = "accuracy", mode: str = "max"
+) -> dict[str, Any] | None:
+    """The settings of the checkpoint that ``--resume`` names. ``best`` and ``mode`` say which checkpoint is best.
 
     Raises:
         SettingError: ``out`` contains an unfinished run, and neither --resume nor --overwrite was given.
         CheckpointError: The checkpoint is damaged, or not from a training command.
     """
-    return prepare_run(Checkpoints(out / "checkpoints", args.save_minutes), args.resume, args.overwrite)[0]
+    checkpoints = Checkpoints(out / "checkpoints", args.save_minutes, best=best, mode=mode)
+    return prepare_run(checkpoints, args.resume, args.overwrite)[0]
 
 
 def find_weights(args: argparse.Namespace, out: Path, key: str) -> tuple[str, dict[str, lucid.Tensor], dict[str, Any]]:
@@ -253,11 +270,11 @@ def _fit(trainer: Trainer) -> int:
     if dist.is_main() and trainer.folder is not None:
         column, mode = trainer.monitor
         last, best = trainer.history[-1], best_row(trainer.history, column, mode)
-        what, result = f"{column.replace('_', ' ')}: ", ""
+        what, result, number = f"{column.replace('_', ' ')}: ", "", ".4f" if column.endswith("_loss") else ".2%"
         if column.endswith("_accuracy"):
             what, result = "", f" of the {trainer.split} {trainer.unit} are right"
         print(
-            f"{what}{last[column]:.2%}{result} ({best[column]:.2%} in epoch {best['epoch']}, the best); "
+            f"{what}{last[column]:{number}}{result} ({best[column]:{number}} in epoch {best['epoch']}, the best); "
             f"{sum(row['seconds'] for row in trainer.history):.0f} s; see {trainer.folder.path}"
         )
     return 0
@@ -265,6 +282,8 @@ def _fit(trainer: Trainer) -> int:
 
 def _evaluate(trainer: Trainer) -> int:
     evaluation = trainer.evaluate()
+    if dist.is_main() and evaluation.confusion is None:
+        print(f"{trainer.split} loss {evaluation.loss:.4f}")
     if dist.is_main() and evaluation.confusion is not None:
         for number, (name, row) in enumerate(zip(trainer.classes, evaluation.confusion, strict=True)):
             print(f"{name:<16} {row[number]:6,} of {row.sum():6,} right, {row[number] / max(1, row.sum()):7.2%}")

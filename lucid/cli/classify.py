@@ -27,7 +27,7 @@ from tqdm import tqdm
 import lucid
 from lucid import memory, models, nn
 from lucid._files import write_atomically
-from lucid.cli._common import Parser, add_device_option, message_of, positive, use_device
+from lucid.cli._common import Parser, add_bits_option, add_device_option, message_of, positive, quantize, use_device
 from lucid.cli.contact_sheet import Caption, ContactSheet, shrunk
 from lucid.data import ImageError
 from lucid.data.decoding import FORMATS, opened_image
@@ -55,6 +55,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--sheet", type=Path, metavar="FILE", help="write a contact sheet of images and predictions (PNG, JPEG or WebP)"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object per image, one per line")
+    add_bits_option(parser)
     add_device_option(parser)
     return parser
 
@@ -67,6 +68,7 @@ def classify(args: argparse.Namespace) -> int:
     if args.sheet and not args.sheet.absolute().parent.is_dir():
         raise ValueError(f"--sheet {args.sheet}: there is no folder {args.sheet.absolute().parent}")
     model = models.from_checkpoint(args.model, image_size=args.image_size)
+    quantize(model, args.bits)
     if not model.class_names:
         raise ValueError(f"--model {args.model} has no classifier; its outputs are features")
     size = model.preprocessing.image_size

@@ -9,7 +9,10 @@
     lucid finetune photos --model convnextv2_nano.fcmae_ft_in22k_in1k --epochs 40
     lucid finetune photos --freeze backbone       # trains the classifier only: fast, for few images
     lucid finetune photos --weights convnext_base_22k_224.pth   # any ConvNeXt checkpoint
+    lucid finetune photos --weights runs/pretrain-photos   # what lucid pretrain learned
     lucid finetune photos --no-pretrained --model convnext_atto --image-size 64   # from scratch
+    lucid finetune photos --balance weights       # for classes of different sizes; or sampling
+    lucid finetune photos --model convnext_atto --teacher runs/photos --out runs/small   # distillation
     lucid finetune photos --eval-only             # evaluates the best weights of that run
     mlx.launch -n 2 -- python -m lucid finetune photos --distributed   # two processes share each batch
 
@@ -140,14 +143,14 @@ def start_evaluation(args: argparse.Namespace) -> Trainer:
         )
     if is_own_run:  # an added file changes the split, and the model would be evaluated on images it was trained on
         check_split(out, photos, "pass --weights to evaluate on these")
-    settings = replace(fit_batch_size(for_evaluation(settings), photos), weights=path, pretrained=True)
+    settings = replace(fit_batch_size(for_evaluation(settings), photos), weights=path, pretrained=True, teacher="")
     return make_trainer(settings, photos, compile=False)[0]
 
 
 def main(argv: list[str] | None = None) -> int:
     # Pillow warns about large files and about some that it can read. Those that it cannot read are reported.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    warnings.filterwarnings("ignore", message=".*the model keeps its own head")
+    warnings.filterwarnings("ignore", message=".*the model keeps its own (head|norm)")
     words = sys.argv[1:] if argv is None else argv
     parser = make_parser()
     args = parser.parse_args(words)

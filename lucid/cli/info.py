@@ -14,11 +14,12 @@ import importlib.util
 import io
 import json
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import lucid
-from lucid import _device, models
+from lucid import _device, models, nn
 from lucid._files import read_regular
 from lucid._machine import describe_machine
 from lucid.cli._common import Parser, message_of
@@ -109,11 +110,19 @@ def _describe_model(path: Path, file: Path, metadata: dict[str, str]) -> dict[st
     return {
         "name": model.checkpoint_name,
         "architecture": type(model).__name__,
-        "parameters": f"{sum(p.numel() for p in model.parameters()):,}",
+        "parameters": f"{model.num_parameters():,}",
+        "quantized": _schemes(model),
         "channels": str(model.in_chans),
         "classes": _class_list(model.class_names) or "none, it gives features",
         "preprocessing": str(model.preprocessing),
     }
+
+
+def _schemes(model: nn.Module) -> str:
+    """How many layers are quantized, and how."""
+    found = Counter(one.scheme for one in model.modules() if isinstance(one, nn.QuantizedLinear))
+    kinds = [f"{n} layers to {by.bits} bits in groups of {by.group_size} ({by.mode})" for by, n in found.items()]
+    return ", ".join(kinds)
 
 
 def _class_list(names: list[str]) -> str:

@@ -6,6 +6,7 @@
     lucid train --recipe strong                    # CIFAR-10 on a GPU
     lucid train --recipe strong --resume           # continues a run that was stopped or killed
     lucid train --eval-only                        # evaluates the best weights of that run
+    lucid train --dataset digits --weights runs/pretrain-digits   # starts from what lucid pretrain learned
     lucid train --recipe paper --print-config > mine.json
     lucid train --config mine.json --epochs 100    # settings of your own
 
@@ -49,7 +50,7 @@ from lucid.cli._common import (
     saved_settings,
 )
 from lucid.training.batches import for_evaluation
-from lucid.training.small_images import PRESETS, Settings, load_datasets, make_trainer
+from lucid.training.small_images import PRESETS, Settings, load_datasets, make_trainer, pretrained_architecture
 from lucid.training.trainer import Trainer
 
 
@@ -61,9 +62,6 @@ def make_parser() -> argparse.ArgumentParser:
         "--data-dir", type=Path, default=Path("data"), help="folder for the CIFAR archives (default: data)"
     )
     group.add_argument("--mirror", metavar="URL", help="download the archives from this address")
-    group.add_argument(
-        "--weights", type=Path, metavar="FILE", help="weights file for --eval-only (default: OUT/best.safetensors)"
-    )
     about = "Defaults depend on --recipe and --dataset, see --print-config; --resume uses the checkpoint's settings."
     add_setting_options(parser.add_argument_group("settings", about), Settings)
     return parser
@@ -79,6 +77,9 @@ def choose_settings(args: argparse.Namespace, saved: dict[str, Any] | None) -> S
         for name in ("dataset", "recipe")
     }
     preset = PRESETS.get((str(chosen["recipe"]), chosen["dataset"] == "digits"), {})
+    weights = args.weights or config.get("weights")
+    if weights and not args.eval_only:
+        preset = {**preset, **pretrained_architecture(str(weights))}
     return choose(Settings, args, {**preset, **config, **chosen})
 
 
@@ -89,15 +90,19 @@ def find_out(args: argparse.Namespace) -> Path:
 
 def start(args: argparse.Namespace, command: list[str]) -> Trainer:
     """The trainer that the options describe, at the point where the run starts or resumes."""
-    if args.weights:
-        raise ValueError(
-            "--weights is for --eval-only; training starts from random weights, or from a checkpoint with --resume"
-        )
     out = find_out(args)
-    settings = choose_settings(args, saved_settings(args, out))
+    saved = saved_settings(args, out)
+    settings = choose_settings(args, saved)
     train_set, test_set = load_datasets(settings.dataset, args.data_dir, args.mirror)
     trainer = make_trainer(
-        settings, train_set, test_set, folder=out, command=command, compile=args.compile, save_minutes=args.save_minutes
+        settings,
+        train_set,
+        test_set,
+        load_weights=not saved,
+        folder=out,
+        command=command,
+        compile=args.compile,
+        save_minutes=args.save_minutes,
     )
     trainer.prepare(resume=args.resume, overwrite=args.overwrite)
     if dist.is_main():
@@ -112,12 +117,13 @@ def start(args: argparse.Namespace, command: list[str]) -> Trainer:
 def start_evaluation(args: argparse.Namespace) -> Trainer:
     """A trainer with the weights of a run. ``--test-flip`` may differ from that of the run."""
     _, weights, metadata = find_weights(args, find_out(args), "recipe")
+    args.weights = None  # in training, the weights to start from
     saved = metadata["recipe"]
     if args.test_flip is not None:
         saved = {**saved, "test_flip": args.test_flip}
     settings = for_evaluation(choose_settings(args, saved))
     train_set, test_set = load_datasets(settings.dataset, args.data_dir, args.mirror)
-    trainer = make_trainer(settings, train_set, test_set, compile=False)
+    trainer = make_trainer(settings, train_set, test_set, load_weights=False, compile=False)
     trainer.model.load_state_dict(weights)
     return trainer
 

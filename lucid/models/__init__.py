@@ -32,6 +32,7 @@ from lucid.models.entrypoints import (
     convnextv2_small,
     convnextv2_tiny,
 )
+from lucid.models.fcmae import FCMAE
 from lucid.models.features import FeatureInfo, FeatureListNet
 from lucid.models.imagenet import imagenet_class_names
 from lucid.models.info import ModelInfo, model_info
@@ -50,7 +51,8 @@ from lucid.models.weights.tags import Accuracy, Tag, find_tag
 from lucid.models.weights.upernet import load_segmenter, save_segmenter
 
 __all__ = [
-    "Accuracy", "ConvNeXt", "ConvNeXtIsotropic", "ConvNeXtV2", "DownloadError", "FCNHead", "FeatureInfo",
+    "Accuracy", "ConvNeXt", "ConvNeXtIsotropic", "ConvNeXtV2", "DownloadError", "FCMAE", "FCNHead",
+    "FeatureInfo",
     "FeatureListNet", "ImageTransform", "LoadReport", "MismatchError", "ModelInfo", "NonCommercialLicenseWarning",
     "Tag", "UPerHead", "UPerNet", "UploadError", "convnext_atto", "convnext_atto_ols", "convnext_base",
     "convnext_femto", "convnext_femto_ols", "convnext_isotropic_base", "convnext_isotropic_large",

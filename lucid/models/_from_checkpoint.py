@@ -7,7 +7,8 @@ A safetensors file may describe its model in its metadata, as ``save_checkpoint`
 - ``preprocessing``: the fields of ``ImageTransform`` as a JSON object. ``resize_size`` defaults to ``image_size``, the
   other fields to the defaults of ``ImageTransform``;
 - ``options``: those options of the model that cannot be read from its parameters, a JSON object;
-- ``recipe``: the settings of a CIFAR training run, a JSON object, from which its ConvNeXt is built.
+- ``recipe``: the settings of a CIFAR training run, a JSON object, from which its ConvNeXt is built;
+- ``quantization``: which layers are quantized and how, a JSON object, as ``nn.utils.quantization_metadata`` gives it.
 
 All of them are optional, and files from other libraries have none. Folders of timm and transformers say the same in
 ``config.json``, see ``weights/folder.py``. Otherwise the architecture is then read from the parameters,
@@ -41,6 +42,7 @@ from lucid.models.weights.load import load_checkpoint
 from lucid.models.weights.location import find_folder, names_repository
 from lucid.models.weights.save import EXTRA_OPTIONS
 from lucid.models.weights.tags import tags_of
+from lucid.nn.utils import quantization
 from lucid.serialization.checkpoint_folder import WEIGHT_SUFFIXES, find_weights
 
 _FAMILIES = {kind.__name__: kind for kind in (ConvNeXt, ConvNeXtV2, ConvNeXtIsotropic)}
@@ -65,6 +67,8 @@ def from_checkpoint(path_or_name: str | os.PathLike[str], *, image_size: int | N
     - ``preprocessing``: the ``ImageTransform`` that turns images into its input.
     - ``checkpoint_name``: a name for display.
     - ``checkpoint_metadata``: the metadata of the safetensors file, otherwise an empty dict.
+
+    The weights of a file with quantized layers are never in memory in full, see ``lucid.quantize``.
 
     Args:
         path_or_name: A weights file (safetensors, or PyTorch's ``.pth``, ``.pt``, ``.bin``, ``.ckpt``), a run folder
@@ -132,9 +136,15 @@ def _from_file(path: Path, image_size: int | None) -> nn.Module:
         else:
             network = _find_network(path, content)
             model, variant = _from_shapes(network, metadata)
-            dialect = load_checkpoint(model, path).dialect
+            dialect = network.dialect
             if network.is_projection:
                 metadata = {"classes": "[]", **metadata}
+        if quantization.KEY in metadata:
+            quantization.load_opened(model, opened)
+        elif "recipe" in metadata:
+            model.load_state_dict(content)
+        else:
+            load_checkpoint(model, path)
         opened.verify()
         class_names = _class_names(model.num_classes, metadata)
         transform = _transform(metadata, image_size) or _default_transform(variant, dialect, image_size)
@@ -179,15 +189,16 @@ def _folder_transform(config: FolderConfig, metadata: Mapping[str, str]) -> Imag
 
 
 def _from_recipe(weights: Mapping[str, Any], metadata: Mapping[str, str]) -> nn.Module:
-    """The ConvNeXt of a CIFAR training run, built from its settings."""
+    """A new ConvNeXt with the settings of a CIFAR training run."""
     recipe = _parsed(metadata, "recipe", dict)
     options = {option: recipe[key] for key, option in _RECIPE_OPTIONS.items() if key in recipe}
     stem, head = (weights.get(name) for name in ("downsample_layers.0.0.weight", "head.weight"))
     if stem is None or head is None:
         raise ValueError("the metadata has the recipe of a training run, but the weights do not have its names")
-    model = ConvNeXt(head.shape[0], in_chans=stem.shape[1], **options)
-    model.load_state_dict(weights)
-    return model
+    if recipe.get("grn"):
+        options.pop("layer_scale_init", None)
+        return ConvNeXtV2(head.shape[0], in_chans=stem.shape[1], **options)
+    return ConvNeXt(head.shape[0], in_chans=stem.shape[1], **options)
 
 
 def _find_network(path: Path, content: Any) -> Network:

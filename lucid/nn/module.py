@@ -414,8 +414,16 @@ class Module(Stateful):
     # Representation --------------------------------------------------------------------------------------------------
 
     def num_parameters(self, trainable_only: bool = False) -> int:
-        """The number of values in all parameters."""
-        return sum(p.numel() for p in self.parameters() if p.requires_grad or not trainable_only)
+        """The number of values in all parameters, and in quantized weights unless ``trainable_only``."""
+        count = sum(p.numel() for p in self.parameters() if p.requires_grad or not trainable_only)
+        return count if trainable_only else count + self._quantized_sizes()
+
+    def _quantized_sizes(self) -> int:
+        return sum(module._quantized_size() for module in self.modules())
+
+    def _quantized_size(self) -> int:
+        """The number of values in the module's own quantized weight, which is a buffer."""
+        return 0
 
     def extra_repr(self) -> str:
         """The text in the parentheses of the module's repr."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def repr_lines(module: Module) -> list[str]:
     """The lines of the tree; consecutive equal modules are shown once."""
     children = [(name, child) for name, child in module._modules.items() if child is not None]
-    count = sum(one.numel() for one in module.parameters() if not is_lazy(one))
+    count = sum(one.numel() for one in module.parameters() if not is_lazy(one)) + module._quantized_sizes()
     note = f"  # {count:,} parameters" if count else ""
     head = f"{type(module).__name__}({module.extra_repr()}"
     if not children:

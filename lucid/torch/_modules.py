@@ -11,10 +11,10 @@ from typing import Any
 from lucid.torch._names import Mirror, fallback
 
 ABSENT = {
-    "onnx": "Lucid does not export ONNX; lucid.export writes programs for MLX",
-    "onnx.operators": "Lucid does not export ONNX",
-    "onnx.symbolic_helper": "Lucid does not export ONNX",
-    "onnx.symbolic_opset11": "Lucid does not export ONNX",
+    "onnx": "Lucid has no torch.onnx; lucid.export.onnx writes ONNX files",
+    "onnx.operators": "Lucid has no torch.onnx; lucid.export.onnx writes ONNX files",
+    "onnx.symbolic_helper": "Lucid has no torch.onnx; lucid.export.onnx writes ONNX files",
+    "onnx.symbolic_opset11": "Lucid has no torch.onnx; lucid.export.onnx writes ONNX files",
     "fx.graph_module": "Lucid has no symbolic tracing",
     "fx.node": "Lucid has no symbolic tracing",
     "fx.proxy": "Lucid has no symbolic tracing",
@@ -23,7 +23,7 @@ ABSENT = {
     "quantization": "Lucid has no quantization of PyTorch's; mlx.nn.quantize has MLX's",
     "nn.quantized": "Lucid has no quantization of PyTorch's; mlx.nn.quantize has MLX's",
     "sparse": "Lucid has no sparse tensors",
-    "export": "Lucid has no torch.export; lucid.export writes programs for MLX",
+    "export": "Lucid has no torch.export; lucid.export writes programs for MLX and ONNX",
     "distributed.tensor": "Lucid does not shard tensors over processes",
     "distributed.fsdp": "Lucid does not shard parameters over processes; DistributedDataParallel is there",
     "distributed.rpc": "Lucid has no remote calls",

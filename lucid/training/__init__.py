@@ -13,26 +13,36 @@
 The folder then has report.html, history.csv, curves.png, best.safetensors, last.safetensors and checkpoints. Run again
 after a crash, the program continues where it was, and ends with the same weights bit for bit.
 
-Progress bars and curves need tqdm and matplotlib: ``pip install "lucid-mlx[train]"``. ``training.small_images`` and
-``training.finetuning`` are what ``lucid train`` and ``lucid finetune`` run.
+Progress bars and curves need tqdm and matplotlib: ``pip install "lucid-mlx[train]"``. ``training.small_images``,
+``training.finetuning`` and ``training.pretraining`` are what ``lucid train``, ``lucid finetune`` and ``lucid pretrain``
+run.
 """
 
 from lucid.models.weights.save import weights_metadata
+from lucid.training._find_lr import LRCurve, find_lr
 from lucid.training.batches import augmentation
+from lucid.training.distillation import Distillation
 from lucid.training.evaluation import Evaluation
 from lucid.training.recipe import Recipe, SettingError, setting
 from lucid.training.run_folder import RunFolder
+from lucid.training.tasks import MultiLabel, Regression, Task
 from lucid.training.trainer import DivergedError, Stopped, Trainer
 
 __all__ = [
+    "Distillation",
     "DivergedError",
     "Evaluation",
+    "LRCurve",
+    "MultiLabel",
     "Recipe",
+    "Regression",
     "RunFolder",
     "SettingError",
     "Stopped",
+    "Task",
     "Trainer",
     "augmentation",
+    "find_lr",
     "setting",
     "weights_metadata",
 ]

@@ -36,7 +36,7 @@ def gigabytes(size: int) -> str:
 def parameter_groups(recipe: Recipe, model: nn.Module) -> list[dict[str, Any]]:
     """The trainable parameters, grouped by weight decay and learning rate.
 
-    Biases, norms and other one-dimensional parameters have no weight decay. With a ``layer_decay`` below 1 earlier
+    Biases, norms, GRN and other one-dimensional parameters have no weight decay. With a ``layer_decay`` below 1 earlier
     layers of a ConvNeXt have lower rates.
 
     Raises:
@@ -63,7 +63,7 @@ def parameter_groups(recipe: Recipe, model: nn.Module) -> list[dict[str, Any]]:
 
 
 def _group(name: str, parameter: nn.Parameter, recipe: Recipe) -> dict[str, Any]:
-    decays = parameter.ndim > 1 and not name.endswith(".bias")
+    decays = parameter.ndim > 1 and not name.endswith((".bias", ".grn.gamma", ".grn.beta"))
     return {
         "params": [parameter],
         "param_names": [name],

@@ -13,7 +13,8 @@ from pathlib import Path
 
 from lucid import data
 from lucid._files import write_atomically
-from lucid.data.image_folder import is_ignored, num_cores
+from lucid.data.decoding import ImageError, open_image
+from lucid.data.image_folder import IMG_EXTENSIONS, is_ignored, num_cores
 from lucid.data.workers import run_ahead
 from lucid.training.duplicates import Photo, find_groups, find_pairs, inspect
 from lucid.training.progress import require
@@ -41,6 +42,8 @@ class Photos:
     sizes: list[tuple[int, int]] = field(default_factory=list)  # width and height of each
     num_grouped: int = 0  # images that were kept in one part with others of the same moment
     leaks: list[tuple[str, str, bool]] = field(default_factory=list)  # equal images for training and validation
+    has_own_split: bool = False  # it has folders train and val
+    known: dict[str, Photo] = field(default_factory=dict, repr=False)  # what was found in each readable file
 
     def split_table(self) -> str:
         """CSV of path, class and part ("train" or "val")."""
@@ -152,7 +155,23 @@ def find_photos(root: Path, val_part: float, seed: int, split: Path | None = Non
     leaks = [(readable[0][i][0], readable[1][j][0], is_same) for i, j, is_same in find_pairs(*photos)]
     sizes = [photo.size for part in photos for photo in part]
     names = [printable(name) for name in train.classes]
-    return Photos(root, names, readable[0], readable[1], skipped, ignored, sizes, num_grouped, leaks)
+    has_own_split = val is not None
+    return Photos(
+        root, names, readable[0], readable[1], skipped, ignored, sizes, num_grouped, leaks, has_own_split, known
+    )
+
+
+def split_with_seed(photos: Photos, val_part: float, seed: int) -> tuple[list[int], list[int]]:
+    """Another split: positions for training and validation in ``all_samples(photos)``.
+
+    The seed that ``find_photos`` got gives the split that it made.
+    """
+    return _split(all_samples(photos), photos.known, val_part, seed)[:2]
+
+
+def all_samples(photos: Photos) -> list[tuple[str, int]]:
+    """All samples, sorted by class and path."""
+    return sorted(photos.train + photos.val, key=lambda sample: (sample[1], sample[0]))
 
 
 def _split(
@@ -246,3 +265,70 @@ def write_tables(photos: Photos, folder: Path) -> None:
         print(f"{printable(path)}: skipped, cannot be read: {reason}", file=sys.stderr)
     if count := len(photos.skipped):
         print(f"{count} image{'' if count == 1 else 's'} cannot be read; see {skipped}", file=sys.stderr)
+
+
+# Without classes ------------------------------------------------------------------------------------------------------
+
+
+def find_unlabeled(root: Path, val_part: float, seed: int, split: Path | None = None) -> Photos:
+    """Find the readable images in ``root`` and its subfolders, and split them, unless it has folders train and val.
+
+    The result has one class without a name. ``split``, the split.csv of an earlier run, repeats its split if it has the
+    same images.
+
+    Raises:
+        ValueError, FileNotFoundError: There is no such folder, or it has too few readable images.
+    """
+    if not root.is_dir():
+        raise FileNotFoundError(f"there is no folder {root}")
+    parts = {one.name.lower(): one for one in sorted(root.iterdir()) if one.is_dir() and not is_ignored(one.name)}
+    val_folder = next((parts[name] for name in VAL_NAMES if name in parts), None)
+    folders = [root] if val_folder is None or "train" not in parts else [parts["train"], val_folder]
+    skipped: list[tuple[str, str]] = []
+    found = [_unlabeled(folder, skipped) for folder in folders]
+    samples = [[(path, 0) for path in paths] for paths, _ in found]
+    if len(samples) == 1:
+        samples = _split_again(root, samples[0], split) or [
+            [samples[0][i] for i in numbers] for numbers in data.stratified_split([0] * len(samples[0]), val_part, seed)
+        ]
+    for name, part, folder in zip(("training", "validation"), samples, (folders[0], folders[-1]), strict=True):
+        if not part:
+            reason = f": {skipped[0][1]}" if skipped else ""
+            raise ValueError(f"{folder} has too few readable images, there is none for {name}{reason}")
+    return Photos(root, [""], samples[0], samples[1], skipped, sum(ignored for _, ignored in found))
+
+
+def _unlabeled(folder: Path, skipped: list[tuple[str, str]]) -> tuple[list[str], int]:
+    """The images in ``folder`` that can be read, sorted, and the number of other files; adds to ``skipped``."""
+    paths, ignored, seen = [], 0, set()
+    for here, folders, files in os.walk(folder, followlinks=True):
+        status = os.stat(here)
+        if (status.st_dev, status.st_ino) in seen:  # a link to a parent
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if not is_ignored(name))
+        own = [os.path.join(here, name) for name in files if not is_ignored(name)]
+        images = [path for path in own if path.lower().endswith(IMG_EXTENSIONS)]
+        paths += images
+        ignored += len(own) - len(images)
+    paths.sort()
+    threads = num_cores()
+    reasons = run_ahead((partial(_problem, path) for path in paths), threads, ahead=16 * threads)
+    shown = require("tqdm").tqdm(reasons, f"checking {folder}", len(paths), leave=False, unit=" images", disable=None)
+    readable = []
+    for path, reason in zip(paths, shown, strict=True):
+        if reason is None:
+            readable.append(path)
+        else:
+            skipped.append((path, reason))
+    return readable, ignored
+
+
+def _problem(path: str) -> str | None:
+    """Why the image cannot be read, or None. A JPEG is decoded to its end at 1/8 of its size."""
+    try:
+        open_image(path, short_side=1)
+    except ImageError as error:
+        return error.reason
+    return None

@@ -8,6 +8,7 @@
     trainer.fit()
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,8 @@ class Settings(Recipe):
     patch_size: int = setting(2, "stride of the stem in pixels", low=1)
     whiten_stem: bool = setting(False, "start with a stem whose outputs are uncorrelated for the training images")
     layer_scale_init: float = setting(1e-6, "initial layer scale; 0: no layer scale", low=0)
+    grn: bool = setting(False, "a ConvNeXt V2: global response normalization instead of layer scale")
+    weights: str = setting("", "start from this checkpoint, for example of lucid pretrain; it sets the architecture")
     crop_padding: int = setting(4, "padding in pixels before a random crop of the image's size", low=0)
     crop_padding_mode: str = setting(
         "constant", "what the padding shows: black or a reflection", choices=("constant", "reflect")
@@ -166,18 +169,42 @@ def load_datasets(name: str, folder: Path, mirror: str | None = None) -> tuple[A
     return kind(folder, True, download=True, base_url=mirror), kind(folder, False, download=True, base_url=mirror)
 
 
+def pretrained_architecture(path: str) -> dict[str, Any]:
+    """The settings with which a model fits the weights in ``path``, a file or a run folder.
+
+    Raises:
+        SettingError: They are those of an isotropic ConvNeXt.
+        ValueError, OSError: The file cannot be read, or holds no ConvNeXt.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*the model keeps its own")
+        model = models.from_checkpoint(path)
+    if not isinstance(model, models.ConvNeXt):
+        raise SettingError(f"weights must be those of a ConvNeXt with stages, got {type(model).__name__}", "weights")
+    return {
+        "depths": model.depths,
+        "dims": model.dims,
+        "stem": model.stem_type,
+        "patch_size": model.patch_size,
+        "grn": isinstance(model, models.ConvNeXtV2),
+        "whiten_stem": False,
+        **({} if any(name.endswith(".gamma") for name, _ in model.named_parameters()) else {"layer_scale_init": 0.0}),
+    }
+
+
 def make_model(settings: Settings, channels: int, num_classes: int) -> models.ConvNeXt:
-    """A ConvNeXt with random weights."""
-    return models.ConvNeXt(
-        num_classes=num_classes,
-        depths=settings.depths,
-        dims=settings.dims,
-        drop_path=settings.drop_path,
-        layer_scale_init=settings.layer_scale_init,
-        in_chans=channels,
-        patch_size=settings.patch_size,
-        stem_type=settings.stem,
-    )
+    """A ConvNeXt, or with ``grn`` a ConvNeXt V2, with random weights."""
+    options: dict[str, Any] = {
+        "depths": settings.depths,
+        "dims": settings.dims,
+        "drop_path": settings.drop_path,
+        "in_chans": channels,
+        "patch_size": settings.patch_size,
+        "stem_type": settings.stem,
+    }
+    if settings.grn:
+        return models.ConvNeXtV2(num_classes, **options)
+    return models.ConvNeXt(num_classes, layer_scale_init=settings.layer_scale_init, **options)
 
 
 def make_trainer(
@@ -185,15 +212,19 @@ def make_trainer(
     train_set: data.ImageDataset,
     test_set: data.ImageDataset,
     *,
+    load_weights: bool = True,
     folder: Path | None = None,
     command: Sequence[str] = (),
     compile: bool | None = None,
     save_minutes: float = 10.0,
 ) -> Trainer:
-    """A trainer for a new ConvNeXt on images that are kept on the device.
+    """A trainer for a ConvNeXt on images that are kept on the device.
+
+    ``load_weights=False`` ignores ``settings.weights``, for a run that is resumed.
 
     Raises:
         SettingError: The settings do not fit the images.
+        MismatchError: The weights are for a different network.
     """
     _, channels, height, width = train_set.data.shape
     if settings.batch_size > len(train_set):
@@ -209,6 +240,10 @@ def make_trainer(
     lucid.manual_seed(settings.seed)
     mean, std, num_classes = train_set.mean, train_set.std, len(train_set.classes)
     model = make_model(settings, channels, num_classes)
+    if settings.weights and load_weights:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*the model keeps its own")
+            models.load_checkpoint(model, settings.weights)
     train_images = augment.DeviceDataset(train_set)
     if settings.whiten_stem:
         images = augment.Normalize(mean, std)(train_images.images[:WHITENED])

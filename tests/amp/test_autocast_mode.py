@@ -42,7 +42,7 @@ def test_dtypes_match_pytorch_except_for_the_listed_ones(case):
 HALF = {
     "linear", "matmul", "mm", "bmm", "mv", "dot", "vdot", "inner", "addmm", "addmv", "addr", "addbmm", "baddbmm",
     "tensordot", "einsum", "conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d",
-    "attention", "bilinear", "prelu", "recurrent_layer",
+    "attention", "bilinear", "prelu", "quantized_linear", "recurrent_layer",
 }  # fmt: skip
 FLOAT32 = {
     "layer_norm", "rms_norm", "group_norm", "batch_norm_with_statistics", "batch_norm_of_batch",
@@ -84,7 +84,7 @@ def test_the_operations_of_each_policy_are_exactly_these(policy, names):
 
 def test_every_operation_of_some_families_has_a_policy():
     found = operations()
-    of_others = {"attention", "bilinear", "linear", "prelu", "recurrent_layer", "vdot"}
+    of_others = {"attention", "bilinear", "linear", "prelu", "quantized_linear", "recurrent_layer", "vdot"}
     assert set(found["convolution"]) | set(found["matrix"]) - {"outer"} | of_others == HALF
     for family in ("normalization", "loss", "norms"):
         assert set(found[family]) - {"multiply"} <= FLOAT32, family

@@ -204,10 +204,17 @@ def test_a_wrong_function_is_not_kept(capsys, weights, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "fault"),
     [
-        (["{weights}", "out.onnx"], "output must end with .mlxfn or .safetensors, got out.onnx"),
+        (["{weights}", "out.pt"], "output must end with .mlpackage, .mlxfn, .onnx or .safetensors, got out.pt"),
         (["{weights}", "nowhere/out.mlxfn"], "there is no folder"),
         (["{weights}", "out.mlxfn", "--dialect", "timm"], "--dialect requires a .safetensors output"),
-        (["{weights}", "out.safetensors", "--pixels"], "--pixels and --batch-sizes require a .mlxfn output"),
+        (
+            ["{weights}", "out.safetensors", "--pixels"],
+            "--pixels requires a .mlxfn or .onnx output, got out.safetensors",
+        ),
+        (["{weights}", "out.mlxfn", "--softmax"], "--softmax requires a .onnx output"),
+        (["{weights}", "out.onnx", "--dialect", "timm"], "--dialect requires a .safetensors output"),
+        (["{weights}", "{folder}/out.onnx", "--batch-sizes", "1", "2"], "takes one number"),
+        (["{weights}", "{folder}/out.onnx", "--dtype", "int8"], "invalid choice: 'int8'"),
         (["{weights}", "out.safetensors", "--dialect", "keras"], "invalid choice: 'keras'"),
         (["{weights}", "out.mlxfn", "--batch-sizes", "0"], "must be a positive integer, got '0'"),
         (["{weights}", "out.mlxfn", "--device", "gpu"], "'gpu' is not available here"),
@@ -234,3 +241,25 @@ def test_ctrl_c_is_one_line(capsys, tmp_path, monkeypatch):
     assert export.main(["w.safetensors", str(tmp_path / "x.safetensors")]) == 130
     output = capsys.readouterr()
     assert output.out == "" and output.err.endswith(": interrupted\n") and output.err.count("\n") == 2
+
+
+def test_an_onnx_file_of_any_batch(capsys, weights, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
+    out = tmp_path / "m.onnx"
+    assert export.main([str(weights), str(out), "--pixels", "--softmax", "--dtype", "float16", "--verify"]) == 0
+    said = capsys.readouterr().out
+    assert "mine as ONNX in float16, images (batch, 37, 37, 3), at most" in said and "of the largest output" in said
+    session = onnxruntime.InferenceSession(str(out))
+    [found] = session.run(None, {"images": np.zeros((5, 37, 37, 3), np.uint8)})
+    assert found.shape == (5, 3) and np.allclose(found.sum(1), 1)
+    words = session.get_modelmeta().custom_metadata_map
+    assert json.loads(words["classes"]) == ["cat", "dog", "ant"] and words["model"] == "mine"
+
+
+def test_an_onnx_file_of_any_size(capsys, weights, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
+    images = mx.random.normal((2, 3, 50, 39), key=mx.random.key(3))
+    assert export.main([str(weights), str(tmp_path / "m.onnx"), "--dynamic", "size", "--batch-sizes", "2"]) == 0
+    assert "images (2, 3, height, width)" in capsys.readouterr().out
+    [found] = onnxruntime.InferenceSession(str(tmp_path / "m.onnx")).run(None, {"images": np.array(images)})
+    assert close(found, logits_of(models.from_checkpoint(weights), images))

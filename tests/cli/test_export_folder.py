@@ -45,7 +45,7 @@ def test_a_run_becomes_a_folder(run, tmp_path, capsys, dialect, library):
         (["{run}", "{out}"], "a folder requires --dialect timm or --dialect huggingface"),
         (["{run}", "{out}", "--dialect", "torchvision"], "a folder requires --dialect timm or --dialect huggingface"),
         (["{run}", "{out}.mlxfn", "--license", "mit"], "--license requires a folder as output"),
-        (["{run}", "{out}", "--dialect", "timm", "--pixels"], "--pixels and --batch-sizes require a .mlxfn output"),
+        (["{run}", "{out}", "--dialect", "timm", "--pixels"], "--pixels requires a .mlxfn or .onnx output"),
         (["{run}", "{run}", "--dialect", "timm"], "has best.safetensors, so it is the folder of a training run"),
         (["{out}", "{out}", "--dialect", "timm"], "there is no model"),
     ],

@@ -37,7 +37,7 @@ def test_the_version(capsys):
 def test_an_unknown_command_is_one_line(capsys):
     assert cli.main(["trian"]) == 2
     assert capsys.readouterr().err == (
-        "lucid: error: unknown command 'trian', expected one of train, finetune, classify, export, bench, info\n"
+        f"lucid: error: unknown command 'trian', expected one of {', '.join(cli.COMMANDS)}\n"
     )
 
 

@@ -443,7 +443,7 @@ def test_a_full_disk_is_reported_and_leaves_complete_files(monkeypatch, whole, t
         (["--save-minutes", "-1"], "--save-minutes must be at least 0, got -1"),
         (["--config", "nothing.json"], "error: No such file or directory: nothing.json"),
         (["--resume", "nothing"], "nothing"),
-        (["--weights", "nothing.safetensors"], "--weights is for --eval-only; training starts from random weights"),
+        (["--weights", "nothing.safetensors"], "there is no file nothing.safetensors"),
         (["--eval-only"], "best.safetensors"),
         (
             ["--eval-only", "--resume", "auto"],

@@ -398,6 +398,13 @@ PARAMETERS: list[Parameter] = [
         mismatch="(pickle_|_).* is missing",
     ),
     Parameter(
+        "`dequantize`",
+        "`dequantize(model)` undoes `lucid.quantize(model)`",
+        "it is for the layers of a model; there are no quantized dtypes",
+        names="dequantize",
+        mismatch=".* is missing",
+    ),
+    Parameter(
         "`result_type`",
         "the parameters are called `tensor1` and `tensor2`",
         "PyTorch has other names for numbers",

@@ -378,6 +378,7 @@ LAYERS: dict[str, list[tuple[Call, tuple[Given, ...]]]] = {
     "LayerNorm": [(of((3, 4), 1e-5), (CUBE,)), (of(3), (M,))],
     "RMSNorm": [(of(3), (M,))],
     "GlobalResponseNorm": [(of(5), (IMAGES,))],
+    "QuantizedLinear": [(of(32, 4, group_size=32), (tensor(2, 32),)), (of(64, 2, False, 4), (tensor(64),))],
     "Linear": [(of(3, 4), (M,)), (of(4, 2, bias=False), (CUBE,))],
     "Upsample": [(of(scale_factor=2, mode="bilinear"), (IMAGES,)), (of((3, 4)), (IMAGES,)), (of(7), (ROWS,))],
     "Softmax": [(of(1), (M,))],
@@ -509,7 +510,8 @@ SCHEDULES: dict[str, list[Call]] = {
 
 # What is no operation: context managers, files, settings; they have tests of their own.
 OTHER = {
-    "Generator", "Size", "Tensor", "autocast", "compile", "debug", "device", "enable_grad", "get_default_device",
+    "Generator", "Size", "Tensor", "autocast", "compile", "debug", "dequantize", "device", "enable_grad",
+    "get_default_device", "quantize",
     "get_default_dtype", "get_rng_state", "inference_mode", "initial_seed", "is_autocast_enabled", "is_grad_enabled",
     "layout", "load", "memory_format", "no_grad", "profile", "save", "seed", "set_default_device", "set_default_dtype",
     "is_inference_mode_enabled", "set_default_tensor_type", "set_grad_enabled", "summary", "vmap",

@@ -43,7 +43,7 @@ def test_missing_names_say_what_to_do():
         assert not hasattr(module, name)
     for name in ("data", "models", "metrics", "memory"):  # Lucid's own
         assert not hasattr(torch, name), name
-    with pytest.raises(AttributeError, match=r"torch.onnx.export: Lucid does not export ONNX"):
+    with pytest.raises(AttributeError, match=r"torch.onnx.export: Lucid has no torch.onnx"):
         torch.onnx.export(None)
     with pytest.raises(NotImplementedError, match=r"torch.fx.symbolic_trace: Lucid has no symbolic tracing"):
         torch.fx.symbolic_trace(None)

@@ -251,3 +251,13 @@ def test_the_browser_check_finds_requests_and_errors(tmp_path):
     (tmp_path / "report.html").write_text(text.replace(report.POLICY, "").replace("<h1>", wrong))
     _, complaints, asked = browse(tmp_path / "report.html", 500, "light")
     assert "nothing is not defined" in complaints[0] and asked == {"http://127.0.0.1:9/picture.png"}
+
+
+def test_more_images_have_a_heading_and_a_hint():
+    wide = report.Sample(np.zeros((8, 26, 1), np.uint8), "")
+    gallery = report.Gallery("Before <and> after", "What the <model> sees.", [wide, wide], columns=3)
+    text = report.page(report.Report("T", [], [], galleries=[gallery, report.Gallery("Nothing", "no images", [])]))
+    page = Page(text)
+    assert len(page.all("img", "small")) == 2 and len(page.all("div", "mistakes wide")) == 1
+    assert "Before <and> after" in page.texts and "What the <model> sees." in page.texts
+    assert "Nothing" not in page.texts and "<span></span>" not in text

@@ -23,14 +23,28 @@ input 0 is the batch, which is to have any size, and dimension 2 the height. ``f
 sizes and the recordings compared. Whatever integer differs becomes a ``Size``: in shapes, and in arguments such as
 those of ``reshape``, ``getitem`` or ``interpolate``. ``graph.expression(size, node)`` says how to compute it from the
 sizes of tensors that are there before ``node`` runs; for the result of a ``reshape``, look at ``node.output.shape``. A
-constant whose shape varies is a ``Filled``. What differs in any other way cannot be exported and is refused, by name
-and line. Some models take only certain sizes, such as multiples of 8 in a U-Net: ``graph.multiples`` has that number
-for each name in ``dynamic``, usually 1.
+constant whose shape varies is a ``Filled`` or an ``Expanded``. What differs in any other way cannot be exported and is
+refused, by name and line. Some models take only certain sizes, such as multiples of 8 in a U-Net: ``graph.multiples``
+has that number for each name in ``dynamic``, usually 1.
 """
 
 from lucid.export._graph.graph import Graph, record
-from lucid.export._graph.values import Axis, Constant, Expression, Filled, Node, Size, Value, sizes_in, values_in
+from lucid.export._graph.merging import named_outputs
+from lucid.export._graph.recording import structure
+from lucid.export._graph.values import (
+    Axis,
+    Constant,
+    Expanded,
+    Expression,
+    Filled,
+    Node,
+    Size,
+    Value,
+    sizes_in,
+    values_in,
+)
 
 __all__ = [
-    "Axis", "Constant", "Expression", "Filled", "Graph", "Node", "Size", "Value", "record", "sizes_in", "values_in",
+    "Axis", "Constant", "Expanded", "Expression", "Filled", "Graph", "Node", "Size", "Value", "named_outputs", "record",
+    "sizes_in", "structure", "values_in",
 ]  # fmt: skip

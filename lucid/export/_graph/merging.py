@@ -10,7 +10,7 @@ from lucid import _deferred
 from lucid.export._errors import ExportError
 from lucid.export._graph import recording as recordings
 from lucid.export._graph.recording import Call, Recording, Ref
-from lucid.export._graph.values import Constant, Filled, Node, Shape, Size, Value, values_in
+from lucid.export._graph.values import Constant, Expanded, Filled, Node, Shape, Size, Value
 
 _Constants = dict[int, Constant]
 
@@ -137,7 +137,7 @@ class Merge:
         return constant
 
     def _varying(self, arrays: list[mx.array], where: str) -> Constant:
-        """A constant that differs in shape: the same value everywhere, or numbers that count up.
+        """A constant that differs in shape: repeated, the same value everywhere, or numbers that count up.
 
         Raises:
             DifferentPaths: it is something else.
@@ -154,11 +154,16 @@ class Merge:
             is_line = all(sum(size != 1 for size in one) <= 1 for one in shapes)
             if is_line and all((one == start + step * np.arange(one.size)).all() for one in values):
                 return Filled(shape, arrays[0].dtype, array=arrays[0], start=start.item(), step=step.item())
+            varying = [dim for dim, size in enumerate(shape) if isinstance(size, Size)]
+            first = _deferred.to_numpy(arrays[0])
+            base = first[tuple(slice(0, 1) if dim in varying else slice(None) for dim in range(first.ndim))]
+            if all(np.array_equal(np.broadcast_to(base, one.shape), _deferred.to_numpy(one)) for one in arrays):
+                return Expanded(shape, arrays[0].dtype, array=mx.array(base))
         if len(set(shapes)) == 1:
             raise DifferentPaths(f"{where} is a tensor whose values change from call to call, or with the sizes")
         raise DifferentPaths(
             f"{where} is a tensor whose values depend on the sizes of the inputs; a file can compute arange, and "
-            "tensors of equal values"
+            "what expand() makes"
         )
 
 
@@ -174,16 +179,16 @@ def _shown(found: Sequence[Any]) -> str:
     return " or ".join(dict.fromkeys(f"{one!r:.60}" for one in found))
 
 
-def named_outputs(result: Any) -> dict[str, Value]:
-    """The values of a result by name, see ``lucid.export._graph``."""
-    if isinstance(result, Value):
+def named_outputs(result: Any) -> dict[str, Any]:
+    """The leaves of a result by name, see ``lucid.export._graph``."""
+    if not isinstance(result, dict | tuple):
         return {"output": result}
 
-    def visit(value: Any, path: str) -> dict[str, Value]:
-        if isinstance(value, Value):
+    def visit(value: Any, path: str) -> dict[str, Any]:
+        if not isinstance(value, dict | tuple):
             return {path: value}
         items = value.items() if isinstance(value, dict) else enumerate(value)
-        found: dict[str, Value] = {}
+        found: dict[str, Any] = {}
         for key, one in items:
             found |= visit(one, f"{path}.{key}" if path else str(key))
         return found
@@ -195,6 +200,3 @@ def constants_of(nodes: Sequence[Node], outputs: Sequence[Value]) -> list[Consta
     """The constants that a graph uses, each once, in the order of their first use."""
     used = [one for node in nodes for one in node.inputs()] + list(outputs)
     return list(dict.fromkeys(one for one in used if isinstance(one, Constant)))
-
-
-__all__ = ["DifferentPaths", "Merge", "constants_of", "named_outputs", "values_in"]

@@ -108,7 +108,7 @@ class _Recorder:
             body, sources, target = body.args
             arrays = [self._cast(one, sources, target, where) for one in arrays]
             kwargs = {name: self._cast(one, sources, target, where) for name, one in kwargs.items()}
-        name = _NAMES.get(id(body)) or inspect.unwrap(body).__name__.strip("_")
+        name = _NAMES.get(id(body)) or inspect.unwrap(body).__name__.rstrip("_")
         if random._current() is not self.key:
             raise ExportError(
                 f"{described(name, *where)} draws random numbers, and a file has none; call model.eval(), or remove it "
@@ -186,27 +186,28 @@ class _Recorder:
         self.know(array, constant)
         return constant
 
-    def result(self, value: Any) -> Any:
-        """What ``forward`` returned, with a ``Ref`` or ``Constant`` for each tensor.
 
-        Raises:
-            ExportError: it returned something else than tensors in tuples, lists, dictionaries and dataclasses.
-        """
-        if isinstance(value, tape.TensorBase):
-            return self.ref(value._array, "an output of forward")
-        if isinstance(value, Mapping):
-            return {str(key): self.result(one) for key, one in value.items()}
-        if isinstance(value, tuple) and hasattr(value, "_fields"):
-            return {key: self.result(getattr(value, key)) for key in value._fields}
-        if isinstance(value, list | tuple):
-            return tuple(self.result(one) for one in value)
-        if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            fields = {one.name: getattr(value, one.name) for one in dataclasses.fields(value)}
-            return {key: self.result(one) for key, one in fields.items() if one is not None}
-        raise ExportError(
-            f"forward returned a {type(value).__name__}; only tensors, in tuples, lists, dictionaries and dataclasses, "
-            "can be exported"
-        )
+def structure(value: Any, leaf: Callable[[mx.array], Any]) -> Any:
+    """What ``forward`` returned as tuples and dictionaries, with ``leaf(array)`` for each tensor.
+
+    Raises:
+        ExportError: it returned something else than tensors in tuples, lists, dictionaries and dataclasses.
+    """
+    if isinstance(value, tape.TensorBase):
+        return leaf(value._array)
+    if isinstance(value, Mapping):
+        return {str(key): structure(one, leaf) for key, one in value.items()}
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return {key: structure(getattr(value, key), leaf) for key in value._fields}
+    if isinstance(value, list | tuple):
+        return tuple(structure(one, leaf) for one in value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {one.name: getattr(value, one.name) for one in dataclasses.fields(value)}
+        return {key: structure(one, leaf) for key, one in fields.items() if one is not None}
+    raise ExportError(
+        f"forward returned a {type(value).__name__}; only tensors, in tuples, lists, dictionaries and dataclasses, can "
+        "be exported"
+    )
 
 
 def state_of(model: nn.Module) -> Iterator[tuple[str, Tensor]]:
@@ -251,7 +252,8 @@ def record_once(model: nn.Module, shapes: Sequence[tuple[int, ...]], dtypes: Seq
             memo["operations"] = _Everything()
             for index, one in enumerate(arrays):
                 recorder.know(one, Ref(-1, index))
-            recording.result = recorder.result(model(*map(tape.wrap, arrays)))
+            result = model(*map(tape.wrap, arrays))
+            recording.result = structure(result, lambda one: recorder.ref(one, "an output of forward"))
         raise _Done
 
     recorder = _Recorder(model, recording)

@@ -74,6 +74,11 @@ class Filled(Constant):
 
 
 @dataclass(eq=False)
+class Expanded(Constant):
+    """A constant that is repeated along the dimensions whose sizes depend on the inputs, where ``array`` has size 1."""
+
+
+@dataclass(eq=False)
 class Node:
     """One operation.
 

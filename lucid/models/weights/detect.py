@@ -16,6 +16,7 @@ from lucid.models.weights.dialects import DEPTHWISE, translate
 from lucid.models.weights.foreign import (
     UNUSED,
     converted,
+    decoder_name,
     is_projection,
     name_beside,
     official_name,
@@ -63,6 +64,8 @@ class Network:
         unknown: Names with the prefix that the dialect does not have.
         outside: Names without the prefix.
         unsupported: Placeholders of tensors that Lucid cannot build, by official name.
+        decoder: Names in the checkpoint and values of the decoder of FCMAE, by the names of ``models.FCMAE``. They are
+            in ``outside``, too.
         is_projection: Whether OpenCLIP's projection to embeddings is in the place of the classifier.
     """
 
@@ -74,6 +77,7 @@ class Network:
     unknown: list[str] = field(default_factory=list)
     outside: list[str] = field(default_factory=list)
     unsupported: dict[str, Placeholder] = field(default_factory=dict)
+    decoder: dict[str, "_Entry"] = field(default_factory=dict)
     is_projection: bool = False
 
     @property
@@ -136,6 +140,9 @@ def _collect(flat: Mapping[str, _Entry], network: Network, prefixes: list[str]) 
         elif official is not None and official != UNUSED and official not in network.tensors:
             network.tensors[official] = converted(official, value, dialect)
             network.names[official] = original
+        elif (own := decoder_name(name, dialect, prefix)) and not isinstance(value, Placeholder):
+            network.decoder[own] = original, value
+            network.outside.append(original)
         elif not isinstance(value, Placeholder):
             unused = network.unknown if inside and official is None else network.outside
             unused.append(original)

@@ -1,7 +1,8 @@
 """Names and shapes of ConvNeXts that are only read: DINOv3, OpenMMLab, FCMAE, OpenCLIP, and own classifiers.
 
 Sources: transformers.models.dinov3_convnext, github.com/facebookresearch/dinov3, mmpretrain.models.backbones.convnext,
-github.com/facebookresearch/ConvNeXt-V2 (``remap_checkpoint_keys``), timm.models.convnext (``checkpoint_filter_fn``).
+github.com/facebookresearch/ConvNeXt-V2 (``remap_checkpoint_keys`` in utils.py), timm.models.convnext
+(``checkpoint_filter_fn``).
 """
 
 import math
@@ -47,6 +48,10 @@ _OPEN_CLIP_HEAD = {
     "mlp.fc2.weight": "head.weight",
 }
 _OWN_HEAD = re.compile(r"(?:fc|head|classifier|linear|last_linear)(?:\.(?:\d{1,2}|fc|head|linear|classifier))*\.weight")
+_DECODER = re.compile(
+    r"(?:proj|pred)\.(?:weight|bias)|mask_token"
+    r"|decoder\.\d{1,3}\.(?:(?:dwconv|norm|pwconv1|pwconv2)\.(?:weight|bias)|grn\.(?:gamma|beta))"
+)
 
 
 def official_name(name: str, dialect: str) -> str | None:
@@ -69,6 +74,17 @@ def name_beside(name: str, dialect: str, prefix: str) -> str | None:
     if dialect == "timm" and prefix.endswith("trunk."):
         return _OPEN_CLIP_HEAD.get(_after(name, prefix.removesuffix("trunk.") + "head.") or "")
     return None
+
+
+def decoder_name(name: str, dialect: str, prefix: str) -> str | None:
+    """The name in ``models.FCMAE`` of a parameter of its decoder, or None. ``prefix`` is that of the encoder."""
+    inner = _after(name, prefix.removesuffix("encoder."))
+    return inner if dialect in ("official", "timm", "fcmae") and is_decoder(inner or "") else None
+
+
+def is_decoder(name: str) -> bool:
+    """Whether ``models.FCMAE`` has a parameter of that name outside its encoder."""
+    return _DECODER.fullmatch(name) is not None
 
 
 def is_projection(name: str) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 from lucid import _checks, _deferred, nn
 from lucid._tensor import Tensor
 from lucid.models.convnext import ConvNeXt, ConvNeXtIsotropic
+from lucid.models.fcmae import FCMAE
 from lucid.models.features import FeatureListNet
 from lucid.models.weights.detect import (
     Architecture,
@@ -28,6 +29,7 @@ from lucid.models.weights.hub import download
 from lucid.models.weights.location import find_folder, is_location
 from lucid.models.weights.match import NORM, LoadReport, match_parameters
 from lucid.models.weights.tags import Tag, find_tag, tags_of
+from lucid.nn.utils import quantization
 from lucid.serialization import OpenedCheckpoint, open_checkpoint
 from lucid.serialization.checkpoint_folder import WEIGHT_SUFFIXES
 
@@ -58,7 +60,8 @@ def load_checkpoint(
     file nor the model is in memory twice.
 
     Args:
-        model: A ConvNeXt, or a ``FeatureListNet``.
+        model: A ConvNeXt, a ``FeatureListNet``, or an ``FCMAE``, which keeps its own decoder if the checkpoint has
+            none.
         source: A file (safetensors, ``.pth``, ``.ckpt``), a folder with one weights file or with shards, a mapping, a
             repository on the hub ("hf-hub:user/name"), or the name of a published checkpoint, such as
             "timm/convnext_tiny.fb_in1k". Weights on the hub are downloaded on first use.
@@ -86,8 +89,8 @@ def load_checkpoint(
         'timm'
     """
     model = unwrap_compiled(model)
-    body = convnext_in("load_checkpoint", model)
-    own = body.state_dict(keep_vars=True)
+    body = convnext_in("load_checkpoint", model.encoder if isinstance(model, FCMAE) else model)
+    own: Mapping[str, Tensor] = body.state_dict(keep_vars=True)
     if not isinstance(source, str | os.PathLike | Mapping):
         kinds = "a file, the name of a published checkpoint, or a mapping such as a state_dict()"
         raise TypeError(f"load_checkpoint: source must be {kinds}, got {type(source).__name__}")
@@ -101,8 +104,11 @@ def load_checkpoint(
     if tag is not None:
         source, strict = download(tag), strict and tag.has_final_norm
     opened = OpenedCheckpoint(Path(), source) if isinstance(source, Mapping) else open_checkpoint(source)
+    _refuse_quantized(where, opened, body)
     network = _find_network(where, opened.content, dialect, use_ema)
-    found = _check_architecture(where, network, body, own)
+    found = _check_architecture(where, network, body, own, whole=isinstance(model, FCMAE))
+    if isinstance(model, FCMAE):
+        own = _add_decoder(model, network, own)
     report = LoadReport(name, network.dialect, network.wrapper, network.prefix, variant_of(found) or str(found))
     plan = match_parameters(where, network, own, report, strict)
     _set_final_eps(
@@ -160,6 +166,14 @@ def _find_published(name: str) -> Tag | None:
         raise FileNotFoundError(f"load_checkpoint: there is no file {name}, and {reason}") from None
 
 
+def _refuse_quantized(caller: str, opened: OpenedCheckpoint, body: AnyConvNeXt) -> None:
+    """Raise if the file or the model is quantized."""
+    if quantization.KEY in opened.metadata:
+        raise MismatchError(f"{caller} holds quantized weights, which lucid.models.from_checkpoint opens")
+    if any(isinstance(one, nn.QuantizedLinear) for one in body.modules()):
+        raise MismatchError(f"{caller} cannot be loaded into quantized layers; load it before lucid.quantize(model)")
+
+
 def _find_network(caller: str, tree: Any, dialect: str | None, use_ema: bool) -> Network:
     """The network to load."""
     found = list(find_networks(tree)) if isinstance(tree, Mapping) else []
@@ -171,8 +185,19 @@ def _find_network(caller: str, tree: Any, dialect: str | None, use_ema: bool) ->
     raise MismatchError(f"{caller} holds no ConvNeXt in any dialect; {describe_contents(tree)}")
 
 
-def _check_architecture(caller: str, network: Network, body: AnyConvNeXt, own: Mapping[str, Tensor]) -> Architecture:
-    """The architecture of the checkpoint.
+def _add_decoder(model: FCMAE, network: Network, own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """``own``, the parameters of the encoder, and those of the decoder; ``network`` gets the values for them."""
+    for name, (original, value) in network.decoder.items():
+        network.names[name], network.tensors[name] = original, value
+        network.outside.remove(original)
+    every = model.state_dict(keep_vars=True)
+    return {**own, **{name: tensor for name, tensor in every.items() if not name.startswith("encoder.")}}
+
+
+def _check_architecture(
+    caller: str, network: Network, body: AnyConvNeXt, own: Mapping[str, Tensor], whole: bool
+) -> Architecture:
+    """The architecture of the checkpoint. Of a ``whole`` model it has all stages, even if the head is gone.
 
     Raises:
         MismatchError: The model has a different one. The message describes both and the fix.
@@ -180,7 +205,8 @@ def _check_architecture(caller: str, network: Network, body: AnyConvNeXt, own: M
     if network.dialect == "timm":
         _reject_unsupported(caller, network)
     found, wanted = architecture_of(shapes_of(network.tensors)), architecture_of(shapes_of(own))
-    if not _fits(found, wanted, pruned=not any(name in own for name in NORM)):
+    fits = _fits(found, wanted, pruned=not any(name in own for name in NORM))
+    if not fits or (whole and found.dims != wanted.dims):
         variant = variant_of(found)
         taker = f"create_model({variant!r})" if variant else str(found)
         nearest = "" if variant else f"; the nearest variant is {nearest_variant(found)}"

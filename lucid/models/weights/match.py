@@ -12,6 +12,7 @@ from lucid._tensor import Tensor
 from lucid._tensor_convert import as_array
 from lucid.models.weights.detect import CLASSIFIER, MismatchError, Network, describe_location
 from lucid.models.weights.dialects import translate
+from lucid.models.weights.foreign import is_decoder
 
 NORM = ("norm.weight", "norm.bias", "norm_pre.weight", "norm_pre.bias")
 STEM = ("downsample_layers.0.0.weight", "stem.weight")
@@ -128,6 +129,8 @@ def _note_unused(network: Network, own: Mapping[str, Tensor], report: LoadReport
             report.skipped[network.names[name]] = f"the model has no {part}"
     wanted_names = {*tensors, *network.unsupported}
     report.kept |= {name: _MISSING for name in own if name not in wanted_names}
+    if not network.decoder:
+        report.kept |= {name: "the checkpoint has no decoder" for name in own if is_decoder(name)}
     if not any(name in wanted_names for name in CLASSIFIER):
         bare = not any(name in wanted_names for name in NORM)  # V2 after the authors' self-supervised pretraining
         left, reason = (NORM + CLASSIFIER, "final norm and classifier") if bare else (CLASSIFIER, "classifier")

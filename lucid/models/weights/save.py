@@ -13,6 +13,7 @@ from lucid.models.weights.detect import Architecture, architecture_of, variant_o
 from lucid.models.weights.dialects import DIALECTS, shape_in, translate
 from lucid.models.weights.load import HUGGINGFACE_EPS, AnyConvNeXt, convnext_in, layer_norms, shapes_of, unwrap_compiled
 from lucid.models.weights.match import CLASSIFIER, LoadReport
+from lucid.nn.utils import quantization
 
 # Options that cannot be read from the names and shapes of the parameters.
 EXTRA_OPTIONS = ("stem_type", "patch_size", "output_stride", "global_pool", "norm_eps", "head_norm_eps")
@@ -37,7 +38,8 @@ def save_checkpoint(
     bytes under the same names. The file is written atomically. Its metadata holds the class names, the preprocessing,
     the name, and those options of the model that cannot be read from its parameters, such as ``output_stride``.
 
-    torchvision has no ConvNeXt V2, and only the official dialect has isotropic networks.
+    torchvision has no ConvNeXt V2, and only the official dialect has isotropic networks and quantized layers, see
+    ``lucid.quantize``.
 
     Args:
         model: A ``ConvNeXt``, ``ConvNeXtV2`` or ``ConvNeXtIsotropic``, with any options.
@@ -86,15 +88,26 @@ def weights_in(
     own = body.state_dict()
     _checks.one_of(caller, "dialect", dialect, DIALECTS)
     architecture = architecture_of(shapes_of(own))
+    quantized = quantization_for(caller, body, dialect)
     if dialect == "torchvision" and architecture.family == "ConvNeXt" and not architecture.layer_scale:
         raise ValueError(f"{caller}: torchvision's ConvNeXt always has layer scale, but the model has none")
     if pointwise_convolutions is None:
         pointwise_convolutions = has_pointwise_convolutions(model)
-    described = _description(caller, body, class_names, preprocessing, name, metadata)
+    rest = {key: text for key, text in metadata.items() if key != quantization.KEY}
+    described = _description(caller, body, class_names, preprocessing, name, rest) | quantized
     report: LoadReport | None = model.__dict__.get("load_report")
     base = _base_model(architecture, own, report) if dialect == "huggingface" else ""
     arrays = {}
+    scales = {
+        f"{layer}.{part}"
+        for layer, one in body.named_modules()
+        for part in ("scales", "biases")
+        if isinstance(one, nn.QuantizedLinear)
+    }
     for official, tensor in own.items():
+        if official in scales:
+            arrays[official] = tensor._array
+            continue
         if translate(official, "official", "official") is None:
             raise ValueError(
                 f"{caller}: the model's parameter {official!r} exists in no dialect; "
@@ -121,6 +134,17 @@ def has_pointwise_convolutions(model: nn.Module) -> bool:
         return report.pointwise_convolutions
     variant = variant_of(architecture_of(shapes_of(convnext_in("save_checkpoint", model).state_dict())))
     return (variant or "").endswith(CONVOLUTIONAL_IN_TIMM)
+
+
+def quantization_for(caller: str, body: AnyConvNeXt, dialect: str) -> dict[str, str]:
+    """The metadata of quantized layers, which only the official dialect has."""
+    found = quantization.quantization_metadata(body)
+    if found and dialect != "official":
+        raise ValueError(
+            f"{caller}: {dialect} has no quantized layers; save_checkpoint with dialect='official' keeps them, and "
+            "lucid.dequantize(model) gives full weights"
+        )
+    return found
 
 
 def weights_metadata(
@@ -180,7 +204,7 @@ def _description(
 def checked_class_names(caller: str, names: Any, body: AnyConvNeXt) -> list[str]:
     if isinstance(names, str) or not isinstance(names, Sequence) or not all(isinstance(name, str) for name in names):
         raise TypeError(f"{caller}: class_names must be a list of strings, got {names!r}")
-    outputs = body.head.weight.shape[0] if isinstance(body.head, nn.Linear) else 0
+    outputs = body.head.weight.shape[0] if isinstance(body.head, nn.Linear | nn.QuantizedLinear) else 0
     if names and len(names) != outputs:
         raise ValueError(
             f"{caller}: class_names must have one name for each of the {outputs} outputs, got {len(names)}"

@@ -16,7 +16,7 @@ from lucid.models.preprocessing import ImageTransform
 from lucid.models.weights.folder_config import CONFIG
 from lucid.models.weights.load import convnext_in, unwrap_compiled
 from lucid.models.weights.model_card import ModelCard, is_untouched
-from lucid.models.weights.save import has_pointwise_convolutions, weights_in
+from lucid.models.weights.save import has_pointwise_convolutions, quantization_for, weights_in
 from lucid.models.weights.tags import find_tag, tags_of
 from lucid.models.weights.timm_config import timm_config, timm_variant
 from lucid.models.weights.transformers_config import PREPROCESSOR, preprocessor_config, transformers_config
@@ -127,6 +127,7 @@ def write_folder(
     if isinstance(model, FeatureListNet):
         raise TypeError(f"{caller}: model must be a ConvNeXt, got {type(model).__name__}, which has no head")
     body = convnext_in(caller, model)
+    quantization_for(caller, body, dialect)  # raises if the model has quantized layers
     max_bytes = parse_bytes(caller, "max_shard_size", max_shard_size)
     class_names = body.class_names if class_names is None else class_names
     transform = body.preprocessing if preprocessing is None else preprocessing
