@@ -26,7 +26,7 @@ MODULES = [
     "lucid.optim.lr_scheduler", "lucid.optim.swa_utils", "lucid.distributions", "lucid.models", "lucid.data",
     "lucid.data.augment", "lucid.data.transforms", "lucid.training", "lucid.metrics", "lucid.checkpoint", "lucid.amp",
     "lucid.autograd", "lucid.distributed", "lucid.random", "lucid.linalg", "lucid.masked", "lucid.memory",
-    "lucid.serialization", "lucid.export", "lucid.utils",
+    "lucid.serialization", "lucid.explain", "lucid.export", "lucid.utils",
 ]  # fmt: skip
 
 
