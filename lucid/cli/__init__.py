@@ -12,6 +12,7 @@ COMMANDS = {
     "finetune": "fine-tune a pretrained ConvNeXt on a folder of photos",
     "pretrain": "pre-train a ConvNeXt on images without labels",
     "classify": "classify images with a published checkpoint or a model of your own",
+    "serve": "serve a page on this computer that classifies photos and shows heat maps",
     "segment": "train on photos with masks, or segment photos: a class for every pixel",
     "export": "write a model as a program for MLX or ONNX, or as weights for another library",
     "bench": "check and time the kernels and a ConvNeXt on this machine, for a report",
