@@ -61,7 +61,7 @@ class Format(NamedTuple):
 def _function(model: Any, args: argparse.Namespace) -> str:
     found = export_function(model, args.output, args.batch_sizes or [1], pixels=args.pixels)
     shapes = " or ".join(str(tuple(shape)) for shape in found["shapes"])
-    return f"as a function of {found['dtype']} {shapes}"
+    return f"{model.checkpoint_name} as a function of {found['dtype']} {shapes}"
 
 
 def _onnx(model: Any, args: argparse.Namespace) -> str:
@@ -75,19 +75,21 @@ def _onnx(model: Any, args: argparse.Namespace) -> str:
     )  # fmt: skip
     [shape] = found["inputs"].values()
     checked = f", at most {found['difference']:.0e} of the largest output from the model" if args.verify else ""
-    return f"as ONNX in {found['dtype']}, images ({', '.join(map(str, shape))}){checked}"
+    return f"{model.checkpoint_name} as ONNX in {found['dtype']}, images ({', '.join(map(str, shape))}){checked}"
 
 
 def _weights(model: Any, args: argparse.Namespace) -> str:
     export_weights(model, args.output, args.dialect or "official")
-    return f"in {args.dialect or 'official'} names"
+    return f"weights of {model.checkpoint_name} in {args.dialect or 'official'} names"
 
 
 def _folder(model: Any, args: argparse.Namespace) -> str:
     best = best_result(Path(args.model) / "history.csv")
     metrics = {f"{best[2]}, epoch {best[0]}": best[3]} if best and best[2].endswith("accuracy") else None
     models.save_pretrained(model, args.output, dialect=args.dialect, license=args.license, metrics=metrics)
-    return f"as a folder for {'transformers' if args.dialect == 'huggingface' else args.dialect}"
+    return (
+        f"{model.checkpoint_name} as a folder for {'transformers' if args.dialect == 'huggingface' else args.dialect}"
+    )
 
 
 FORMATS = {
@@ -151,7 +153,7 @@ def export(args: argparse.Namespace) -> str:
             raise ValueError(f"{option(name)} requires a {_listed(takers)} output, got {args.output}")
     model = models.from_checkpoint(args.model, image_size=args.image_size).eval()
     quantize(model, args.bits)
-    return f"{model.checkpoint_name} {kind.write(model, args)}"
+    return kind.write(model, args)
 
 
 def _size_of(path: Path) -> int:
