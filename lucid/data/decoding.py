@@ -221,7 +221,7 @@ def load_pillow() -> Any:
         except ImportError:
             raise ImportError('open_image: Pillow is required; pip install "lucid-mlx[vision]"') from None
         try:
-            import pillow_heif  # type: ignore[import-not-found]
+            import pillow_heif
 
             pillow_heif.register_heif_opener()
         except ImportError:
