@@ -52,7 +52,7 @@ LEVELS = [
     ["_summary"],
     ["amp", "func", "metrics", "checkpoint", "distributed", "_compile", "models"],
     ["_profile"],
-    ["explain", "export"],
+    ["explain", "evaluation", "export"],
     ["training"],
     ["benchmark"],
     ["torch"],

@@ -45,6 +45,7 @@ class _Best(NamedTuple):
     epoch: int
     confusion: np.ndarray | None
     mistakes: list[tuple[int, int, int, float, float]]
+    sections: list[str]
     heat: Sequence[list[list[float]]] = ()  # (h, w) for each mistake, if the run makes heat maps
 
     def save(self, path: Path) -> None:
@@ -60,8 +61,9 @@ class _Best(NamedTuple):
                 return None
             confusion = None if found["confusion"] is None else np.asarray(found["confusion"], dtype=np.int64)
             mistakes = [(int(n), int(t), int(p), float(c), float(o)) for n, t, p, c, o in found["mistakes"]]
+            sections = [str(one) for one in found.get("sections", [])]
             heat = [np.asarray(one, dtype=np.float64).reshape(len(one), -1).tolist() for one in found.get("heat", [])]
-            return cls(epoch, confusion, mistakes, heat if len(heat) == len(mistakes) else ())
+            return cls(epoch, confusion, mistakes, sections, heat if len(heat) == len(mistakes) else ())
         except (OSError, ValueError, TypeError, KeyError):
             return None
 
@@ -168,9 +170,9 @@ class RunFolder:
             lucid.save(weights, self.path / "best.safetensors", metadata)
             self._best = None
             if trainer.evaluation is not None:
-                mistakes = trainer.evaluation.mistakes
-                heat = self._explain(trainer, mistakes)
-                self._best = _Best(best["epoch"], trainer.evaluation.confusion, mistakes, heat)
+                found = trainer.evaluation
+                heat = self._explain(trainer, found.mistakes)
+                self._best = _Best(best["epoch"], found.confusion, found.mistakes, found.sections, heat)
                 self._best.save(self.path / "best.json")
         lucid.save(weights, self.path / "last.safetensors", metadata)
         write_atomically(self.path / "history.csv", table(history).encode())
@@ -192,7 +194,8 @@ class RunFolder:
         shown = self._best or _Best.load(self.path / "best.json", best_epoch)
         self._best, which = shown, "the best one, whose weights are in best.safetensors"
         if shown is None and evaluation is not None:
-            shown, which = _Best(last, evaluation.confusion, evaluation.mistakes), "the last one"
+            shown = _Best(last, evaluation.confusion, evaluation.mistakes, evaluation.sections)
+            which = "the last one"
         mistakes = []
         if self.image is not None and shown is not None:
             for i, (number, truth, predicted, probability, of_truth) in enumerate(shown.mistakes):
@@ -219,6 +222,7 @@ class RunFolder:
             split=trainer.split,
             unit=trainer.unit,
             monitor=trainer.monitor,
+            sections=[] if shown is None else shown.sections,
         )
         write_report(self.path / "report.html", report)
 
@@ -300,6 +304,8 @@ def _why_training_looks_worse(trainer: "Trainer") -> str:
         "on mixed images": recipe.mixup or recipe.cutmix,
         "with label smoothing": trainer.loss_function is None and recipe.label_smoothing,
         "with drop path": recipe.drop_path,
+        "with class weights": trainer.class_weights is not None,
+        "with the part of the teacher": trainer.distillation is not None,
     }
     found = [reason for reason, holds in reasons.items() if holds]
     average = f" The {trainer.split} results are those of the averaged weights." if trainer.ema is not None else ""
