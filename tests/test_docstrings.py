@@ -10,11 +10,11 @@ import pytest
 
 import lucid
 import lucid.nn.functional as F
-from lucid import data, distributions, metrics, models, nn, optim, training
+from lucid import data, distributions, evaluation, metrics, models, nn, optim, training
 
 MODULES = [
     "lucid", "lucid.amp", "lucid.autograd", "lucid.checkpoint", "lucid.data", "lucid.data.augment",
-    "lucid.data.transforms", "lucid.distributed", "lucid.distributions", "lucid.export",
+    "lucid.data.transforms", "lucid.distributed", "lucid.distributions", "lucid.evaluation", "lucid.export",
     "lucid.fft", "lucid.func", "lucid.linalg", "lucid.masked", "lucid.memory", "lucid.metrics",
     "lucid.models", "lucid.nn", "lucid.nn.functional", "lucid.nn.init", "lucid.nn.utils", "lucid.optim",
     "lucid.optim.lr_scheduler", "lucid.optim.swa_utils", "lucid.autograd.functional", "lucid.autograd.graph",
@@ -23,12 +23,12 @@ MODULES = [
 # Each class of these has an example.
 WITH_EXAMPLES = [
     "lucid.data", "lucid.data.augment", "lucid.data.transforms", "lucid.metrics", "lucid.models", "lucid.nn",
-    "lucid.optim", "lucid.optim.lr_scheduler", "lucid.distributions",
+    "lucid.optim", "lucid.optim.lr_scheduler", "lucid.distributions", "lucid.evaluation",
 ]  # fmt: skip
 # The names that an example uses without importing them.
 NAMES = {
-    "lucid": lucid, "F": F, "data": data, "distributions": distributions, "metrics": metrics, "models": models,
-    "nn": nn, "np": np, "optim": optim, "training": training,
+    "lucid": lucid, "F": F, "data": data, "distributions": distributions, "evaluation": evaluation, "metrics": metrics,
+    "models": models, "nn": nn, "np": np, "optim": optim, "training": training,
 }  # fmt: skip
 
 

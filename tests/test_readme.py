@@ -27,6 +27,8 @@ BLOCKS = [
 @pytest.mark.parametrize("code", BLOCKS)
 def test_code_runs_as_written(code, tmp_path):
     pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
+    if ".mlpackage" in code:
+        pytest.importorskip("coremltools", reason="packages are written with coremltools")
     if "onnxruntime" in code:
         pytest.importorskip("onnxruntime", reason="the extra onnx is not installed")
     if "metal_simulator" in code and shutil.which("g++") is None:

@@ -24,8 +24,9 @@ ROOT = Path(__file__).parents[2]
 MODULES = [
     "lucid", "lucid.nn", "lucid.nn.functional", "lucid.nn.init", "lucid.nn.utils", "lucid.optim",
     "lucid.optim.lr_scheduler", "lucid.optim.swa_utils", "lucid.distributions", "lucid.models", "lucid.data",
-    "lucid.data.augment", "lucid.data.transforms", "lucid.training", "lucid.metrics", "lucid.checkpoint", "lucid.amp",
-    "lucid.autograd", "lucid.distributed", "lucid.random", "lucid.linalg", "lucid.masked", "lucid.memory",
+    "lucid.data.augment", "lucid.data.transforms", "lucid.training", "lucid.evaluation", "lucid.metrics",
+    "lucid.checkpoint", "lucid.amp", "lucid.autograd", "lucid.distributed", "lucid.random",
+    "lucid.linalg", "lucid.masked", "lucid.memory",
     "lucid.serialization", "lucid.export", "lucid.utils",
 ]  # fmt: skip
 

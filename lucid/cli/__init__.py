@@ -13,6 +13,7 @@ COMMANDS = {
     "pretrain": "pre-train a ConvNeXt on images without labels",
     "classify": "classify images with a published checkpoint or a model of your own",
     "segment": "train on photos with masks, or segment photos: a class for every pixel",
+    "probe": "measure what the features of a model know of a folder of photos",
     "export": "write a model as a program for MLX or ONNX, or as weights for another library",
     "bench": "check and time the kernels and a ConvNeXt on this machine, for a report",
     "info": "describe this installation, a model, a weights file or a run",

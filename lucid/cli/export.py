@@ -1,8 +1,9 @@
-"""Export a model: as a program for MLX or ONNX, or as weights or a folder for another library.
+"""Export a model: for an app, as a program for MLX or ONNX, or as weights or a folder for another library.
 
     lucid export convnext_tiny.fb_in1k tiny.mlxfn                        # the whole model in one file
     lucid export runs/digits digits.mlxfn --batch-sizes 1 32
     lucid export convnext_tiny.fb_in1k tiny.mlxfn --pixels               # takes uint8 images and normalizes them
+    lucid export runs/photos Photos.mlpackage --verify                   # for Xcode: takes an image, returns its class
     lucid export convnext_tiny.fb_in1k tiny.onnx --verify
     lucid export runs/photos photos.onnx --pixels --softmax --dtype float16 --dynamic batch size
     lucid export mine.safetensors for_timm.safetensors --dialect timm    # weights with timm's names
@@ -27,6 +28,11 @@ A .mlxfn file needs only MLX, in any of its languages. A .json file next to it l
   kernels cannot be exported. On a CPU, ConvNeXt-T takes two to three times as long (2 cores, AMD EPYC, November 2026).
 - The exported function is checked against the model before the file gets its final name.
 
+A .mlpackage is an ML Program for iOS 16, macOS 13 and newer, written with coremltools (pip install
+"lucid-mlx[coreml]"). It takes an image, normalizes it inside, and returns the name of the likeliest class and the
+probability of each. docs/coreml.md describes it. --verify runs it on random pixels and prints the largest difference
+from the model: with Core ML on a Mac, where it also says what runs on which device, and with NumPy elsewhere.
+
 An .onnx file runs in ONNX Runtime, in browsers and on phones. Its metadata have classes and preprocessing. It takes any
 number of images, unless --batch-sizes says how many, and with --dynamic batch size images of any size. --verify runs it
 with onnxruntime and compares it with the model. Needs pip install "lucid-mlx[onnx]".
@@ -44,6 +50,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lucid import models
+from lucid.cli import _export_coreml
 from lucid.cli._common import Parser, add_bits_option, message_of, option, positive, quantize, use_device
 from lucid.cli.info import best_result
 from lucid.export import ExportError, export_function, export_weights, onnx
@@ -93,6 +100,7 @@ def _folder(model: Any, args: argparse.Namespace) -> str:
 
 
 FORMATS = {
+    ".mlpackage": Format(_export_coreml.export, _export_coreml.OPTIONS),
     ".mlxfn": Format(_function, ("bits", "pixels", "batch_sizes")),
     ".onnx": Format(_onnx, ("pixels", "batch_sizes", "dynamic", "dtype", "softmax", "verify")),
     ".safetensors": Format(_weights, ("dialect", "bits")),
@@ -112,7 +120,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--image-size", type=positive, metavar="PX", help="image size, if other than the model's own")
     parser.add_argument("--batch-sizes", type=positive, nargs="+", metavar="N", help="images per call")
     parser.add_argument("--dynamic", nargs="+", choices=["batch", "size"], help="what may vary (default: batch)")
-    parser.add_argument("--dtype", choices=["float32", "float16"], help="of the weights (default: float32)")
+    parser.add_argument(
+        "--dtype", choices=["float32", "float16"], help="of the weights (default: float32; .mlpackage: float16)"
+    )
     add_bits_option(parser)
     parser.add_argument(
         "--pixels", action="store_true", help="take uint8 images (N, H, W, C), and normalize them inside"
@@ -124,6 +134,7 @@ def make_parser() -> argparse.ArgumentParser:
         choices=["cpu", "gpu"],
         help="type of device that will run the file (default: the GPU if there is one)",
     )
+    _export_coreml.add_options(parser)
     return parser
 
 
@@ -136,10 +147,12 @@ def export(args: argparse.Namespace) -> str:
     """Write the file or folder, and return a description of it."""
     suffix = args.output.suffix
     kind = FORMATS.get(suffix)
-    if args.dialect in FOLDER_DIALECTS and (not suffix or args.output.is_dir()):
+    if args.dialect in FOLDER_DIALECTS and suffix != ".mlpackage" and (not suffix or args.output.is_dir()):
         kind = _FOLDER
-    elif args.license:
-        raise ValueError("--license requires a folder as output, and --dialect timm or --dialect huggingface")
+    elif args.license and suffix != ".mlpackage":
+        raise ValueError(
+            "--license requires a folder as output, and --dialect timm or --dialect huggingface, or a .mlpackage"
+        )
     elif kind is None:
         raise ValueError(
             f"output must end with {_listed(FORMATS)}, got {args.output}; "
@@ -157,8 +170,8 @@ def export(args: argparse.Namespace) -> str:
 
 
 def _size_of(path: Path) -> int:
-    """Bytes of a file, or of the files in a folder."""
-    return sum(one.stat().st_size for one in path.iterdir()) if path.is_dir() else path.stat().st_size
+    """Bytes of a file, or of all files in a folder."""
+    return sum(one.stat().st_size for one in [path, *path.rglob("*")] if one.is_file())
 
 
 def main(argv: list[str] | None = None) -> int:

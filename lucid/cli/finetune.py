@@ -11,6 +11,8 @@
     lucid finetune photos --weights convnext_base_22k_224.pth   # any ConvNeXt checkpoint
     lucid finetune photos --weights runs/pretrain-photos   # what lucid pretrain learned
     lucid finetune photos --no-pretrained --model convnext_atto --image-size 64   # from scratch
+    lucid finetune photos --balance weights       # for classes of different sizes; or sampling
+    lucid finetune photos --model convnext_atto --teacher runs/photos --out runs/small   # distillation
     lucid finetune photos --eval-only             # evaluates the best weights of that run
     mlx.launch -n 2 -- python -m lucid finetune photos --distributed   # two processes share each batch
 
@@ -141,7 +143,7 @@ def start_evaluation(args: argparse.Namespace) -> Trainer:
         )
     if is_own_run:  # an added file changes the split, and the model would be evaluated on images it was trained on
         check_split(out, photos, "pass --weights to evaluate on these")
-    settings = replace(fit_batch_size(for_evaluation(settings), photos), weights=path, pretrained=True)
+    settings = replace(fit_batch_size(for_evaluation(settings), photos), weights=path, pretrained=True, teacher="")
     return make_trainer(settings, photos, compile=False)[0]
 
 

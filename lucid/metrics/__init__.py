@@ -19,12 +19,28 @@
     print(mean_loss.compute().item(), accuracy.compute().item())  # only this waits for values
 
 Names follow torchmetrics. All state is a sum over samples, so results do not depend on the batching, and the states of
-several processes can be added.
+several processes can be added. ``average_precision`` and ``auroc``, which depend on the order of all scores, are
+functions of all predictions at once.
 """
 
 from lucid.metrics._accuracy import Accuracy, accuracy
+from lucid.metrics.calibration import CalibrationError
 from lucid.metrics.confusion import ConfusionMatrix
+from lucid.metrics.f1 import F1Score
+from lucid.metrics.iou import MeanIoU
 from lucid.metrics.mean import MeanMetric
 from lucid.metrics.metric import Metric
+from lucid.metrics.ranking import auroc, average_precision
 
-__all__ = ["Accuracy", "ConfusionMatrix", "MeanMetric", "Metric", "accuracy"]
+__all__ = [
+    "Accuracy",
+    "CalibrationError",
+    "ConfusionMatrix",
+    "F1Score",
+    "MeanIoU",
+    "MeanMetric",
+    "Metric",
+    "accuracy",
+    "auroc",
+    "average_precision",
+]

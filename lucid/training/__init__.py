@@ -19,21 +19,30 @@ run.
 """
 
 from lucid.models.weights.save import weights_metadata
+from lucid.training._find_lr import LRCurve, find_lr
 from lucid.training.batches import augmentation
+from lucid.training.distillation import Distillation
 from lucid.training.evaluation import Evaluation
 from lucid.training.recipe import Recipe, SettingError, setting
 from lucid.training.run_folder import RunFolder
+from lucid.training.tasks import MultiLabel, Regression, Task
 from lucid.training.trainer import DivergedError, Stopped, Trainer
 
 __all__ = [
+    "Distillation",
     "DivergedError",
     "Evaluation",
+    "LRCurve",
+    "MultiLabel",
     "Recipe",
+    "Regression",
     "RunFolder",
     "SettingError",
     "Stopped",
+    "Task",
     "Trainer",
     "augmentation",
+    "find_lr",
     "setting",
     "weights_metadata",
 ]

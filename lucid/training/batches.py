@@ -10,6 +10,7 @@ import lucid
 from lucid import data
 from lucid import distributed as dist
 from lucid.data import augment
+from lucid.training.balance import BalancedBatches
 from lucid.training.recipe import Kind, Recipe, SettingError
 
 
@@ -114,7 +115,7 @@ def share_of_batches(recipe: Recipe, dataset: Sized) -> dict[str, Any]:
         SettingError: The batches cannot be divided evenly.
     """
     processes = dist.get_world_size()
-    if processes == 1:
+    if processes == 1 and recipe.balance != "sampling":
         return {"batch_size": recipe.batch_size, "shuffle": True, "seed": recipe.seed, "drop_last": True}
     if recipe.batch_size % (processes * recipe.accumulate):
         raise SettingError(
@@ -123,6 +124,8 @@ def share_of_batches(recipe: Recipe, dataset: Sized) -> dict[str, Any]:
             "batch_size",
             "accumulate",
         )
+    if recipe.balance == "sampling":
+        return {"batch_sampler": BalancedBatches(dataset, recipe.batch_size, recipe.seed), "seed": recipe.seed}
     own = recipe.batch_size // processes
     sampler = dist.DistributedBatchSampler(dataset, own, seed=recipe.seed, drop_last=True)
     return {"batch_sampler": sampler, "seed": recipe.seed}
@@ -131,7 +134,9 @@ def share_of_batches(recipe: Recipe, dataset: Sized) -> dict[str, Any]:
 def for_evaluation(recipe: Kind) -> Kind:
     """``recipe`` for saved weights, which are averaged already, with batches that any number of processes can share."""
     size = dist.get_world_size()
-    return replace(recipe, ema=0.0, accumulate=1, batch_size=max(size, recipe.batch_size // size * size))
+    return replace(
+        recipe, ema=0.0, accumulate=1, balance="none", batch_size=max(size, recipe.batch_size // size * size)
+    )
 
 
 def augmentation(

@@ -8,6 +8,7 @@ from typing import TypeGuard
 WIDTH, HEIGHT = 460, 268  # in SVG units; the page scales it
 LEFT, RIGHT, TOP, BOTTOM = 78, WIDTH - 14, 12, HEIGHT - 44  # the plot area
 MAX_NUMBERED_CLASSES, MAX_NAMED_CLASSES = 20, 40
+MAX_POINTS = 2000
 MAX_NAME = 40  # letters; the rest of longer names is only shown on hover
 LETTER = 0.66  # average width of a letter relative to its height
 
@@ -138,6 +139,35 @@ def confusion_chart(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> 
     return element(
         "svg", content, class_="confusion", viewBox=box, style=style, role="img", aria_label="confusion matrix"
     )
+
+
+def scatter_chart(name: str, xs: Sequence[float], ys: Sequence[float]) -> str:
+    """Points over one scale for both axes, "target" and "prediction", with the line on which both are equal.
+
+    At most 2,000 points are drawn, evenly chosen.
+    """
+    pairs = [(float(x), float(y)) for x, y in zip(xs, ys, strict=True) if math.isfinite(x) and math.isfinite(y)]
+    pairs = pairs[:: -(-len(pairs) // MAX_POINTS) or 1]
+    low, high, ticks = _axis([value for pair in pairs for value in pair], (-math.inf, math.inf), False)
+
+    def x_at(x: float) -> float:
+        return LEFT + (x - low) / (high - low) * (RIGHT - LEFT)
+
+    def y_at(y: float) -> float:
+        return BOTTOM - (y - low) / (high - low) * (BOTTOM - TOP)
+
+    parts = []
+    for tick in ticks:
+        parts.append(element("line", class_="grid", x1=LEFT, x2=RIGHT, y1=y_at(tick), y2=y_at(tick)))
+        parts.append(label(f"{tick:.3g}", LEFT - 7, y_at(tick) + 4, "tick end"))
+        parts.append(label(f"{tick:.3g}", x_at(tick), BOTTOM + 18, "tick mid"))
+    parts.append(element("line", class_="rule", x1=x_at(low), x2=x_at(high), y1=y_at(low), y2=y_at(high)))
+    parts += [element("circle", class_="dot s0", cx=x_at(x), cy=y_at(y), r=2.2) for x, y in pairs]
+    parts.append(label("target", (LEFT + RIGHT) / 2, HEIGHT - 6, "axis mid"))
+    turned = f"translate(10 {(TOP + BOTTOM) / 2:.1f}) rotate(-90)"
+    parts.append(element("g", label("prediction", 0, 0, "axis mid"), transform=turned))
+    content = "".join(parts)
+    return element("svg", content, class_="chart", viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", aria_label=name)
 
 
 def _is_finite(value: float | None) -> TypeGuard[float]:

@@ -14,6 +14,7 @@ class Evaluation:
     confusion: np.ndarray | None = None  # of a classifier
     # Sample number, its class, the predicted class, and the probabilities of the latter and the former.
     mistakes: list[tuple[int, int, int, float, float]] = field(default_factory=list)  # the most confident first
+    sections: list[str] = field(default_factory=list)  # what a task adds to the report, as HTML
 
     @property
     def accuracy(self) -> float:

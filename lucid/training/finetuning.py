@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 import lucid
+import lucid.nn.functional as F
 from lucid import data, memory, models, nn
 from lucid import distributed as dist
 from lucid._files import read_regular
@@ -26,6 +27,7 @@ from lucid.models import ImageTransform, transforms_for
 from lucid.models.registry import parse
 from lucid.models.weights.save import weights_metadata
 from lucid.training.batches import augmentation, share_of_batches
+from lucid.training.distillation import Distillation
 from lucid.training.optimizer import gigabytes
 from lucid.training.photo_dataset import Photos, find_photos
 from lucid.training.recipe import Kind, Recipe, SettingError, setting
@@ -48,6 +50,10 @@ class Settings(Recipe):
     )
     freeze: str = setting("none", "what to freeze: none, backbone, or a number N: the stem and the first N stages")
     head_init_scale: float = setting(1e-3, "factor on the initial weights of the classifier", low=0)
+    teacher: str = setting("", "distill from this checkpoint, which has the same classes")
+    distill_weight: float = setting(0.5, "share of the teacher's outputs in the loss", low=0, high=1)
+    distill_temperature: float = setting(2.0, "temperature at which outputs are compared", low=0)
+    distill_features: float = setting(0.0, "weight of the similarity of features to the teacher's in the loss", low=0)
     min_crop: float = setting(0.25, "smallest fraction of the image area that a training crop covers", low=0, high=1)
 
     def __post_init__(self) -> None:
@@ -55,6 +61,8 @@ class Settings(Recipe):
         if self.val_part == 0 or self.min_crop == 0:
             name = "min_crop" if self.val_part else "val_part"
             raise SettingError(f"{name} must be above 0", name)
+        if self.distill_temperature == 0:
+            raise SettingError("distill_temperature must be above 0", "distill_temperature")
         if self.freeze not in ("none", "backbone") and not self.freeze.isdecimal():
             message = f"freeze must be none, backbone or a number of stages, got {self.freeze}"
             raise SettingError(message, "freeze")
@@ -162,6 +170,45 @@ def freeze(model: nn.Module, what: str) -> None:
             parameter.requires_grad = False
 
 
+def make_distillation(settings: Settings, classes: list[str], transform: ImageTransform) -> Distillation | None:
+    """The teacher that the settings name, for images that ``transform`` normalizes; None without one.
+
+    Raises:
+        SettingError: It lacks a class, or takes images that are not RGB.
+        ValueError, OSError: It cannot be loaded.
+    """
+    if not settings.teacher:
+        return None
+    teacher = models.from_checkpoint(settings.teacher)
+    if teacher.in_chans != 3:
+        raise SettingError(f"teacher {settings.teacher} expects {teacher.in_chans}-channel images", "teacher")
+    columns = None
+    if settings.distill_weight:
+        missing = [name for name in classes if name not in teacher.class_names]
+        if missing:
+            raise SettingError(
+                f"teacher {settings.teacher} has no class {missing[0]}; distill_weight 0 with distill_features learns "
+                "from its features alone",
+                "teacher", "distill_weight", "distill_features",
+            )  # fmt: skip
+        columns = [teacher.class_names.index(name) for name in classes]
+    own = teacher.preprocessing
+
+    def prepare(x: lucid.Tensor) -> lucid.Tensor:
+        if (own.mean, own.std) != (transform.mean, transform.std):
+            mean, std = (lucid.tensor(one).reshape(1, -1, 1, 1) for one in (transform.mean, transform.std))
+            means, stds = (lucid.tensor(one).reshape(1, -1, 1, 1) for one in (own.mean, own.std))
+            x = (x * std + mean - means) / stds
+        if x.shape[2:] != (own.image_size, own.image_size):
+            x = F.interpolate(x, (own.image_size, own.image_size), mode="bilinear", antialias=True)
+        return x
+
+    return Distillation(
+        teacher, weight=settings.distill_weight, temperature=settings.distill_temperature,
+        features=settings.distill_features, prepare=prepare, columns=columns,
+    )  # fmt: skip
+
+
 # Training -------------------------------------------------------------------------------------------------------------
 
 
@@ -219,6 +266,7 @@ def make_trainer(
         test=val_loader,
         folder=None if folder is None else _run_folder(folder, settings, photos, name, transform, command),
         classes=photos.classes,
+        distillation=make_distillation(settings, photos.classes, transform),
         transform=augmentation(settings, transform.mean, transform.std, len(photos.classes)),
         test_transform=augment.Normalize(transform.mean, transform.std),
         compile=compile,

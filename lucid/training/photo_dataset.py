@@ -42,6 +42,8 @@ class Photos:
     sizes: list[tuple[int, int]] = field(default_factory=list)  # width and height of each
     num_grouped: int = 0  # images that were kept in one part with others of the same moment
     leaks: list[tuple[str, str, bool]] = field(default_factory=list)  # equal images for training and validation
+    has_own_split: bool = False  # it has folders train and val
+    known: dict[str, Photo] = field(default_factory=dict, repr=False)  # what was found in each readable file
 
     def split_table(self) -> str:
         """CSV of path, class and part ("train" or "val")."""
@@ -153,7 +155,23 @@ def find_photos(root: Path, val_part: float, seed: int, split: Path | None = Non
     leaks = [(readable[0][i][0], readable[1][j][0], is_same) for i, j, is_same in find_pairs(*photos)]
     sizes = [photo.size for part in photos for photo in part]
     names = [printable(name) for name in train.classes]
-    return Photos(root, names, readable[0], readable[1], skipped, ignored, sizes, num_grouped, leaks)
+    has_own_split = val is not None
+    return Photos(
+        root, names, readable[0], readable[1], skipped, ignored, sizes, num_grouped, leaks, has_own_split, known
+    )
+
+
+def split_with_seed(photos: Photos, val_part: float, seed: int) -> tuple[list[int], list[int]]:
+    """Another split: positions for training and validation in ``all_samples(photos)``.
+
+    The seed that ``find_photos`` got gives the split that it made.
+    """
+    return _split(all_samples(photos), photos.known, val_part, seed)[:2]
+
+
+def all_samples(photos: Photos) -> list[tuple[str, int]]:
+    """All samples, sorted by class and path."""
+    return sorted(photos.train + photos.val, key=lambda sample: (sample[1], sample[0]))
 
 
 def _split(

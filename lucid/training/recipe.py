@@ -49,7 +49,7 @@ class Recipe:
 
     ``drop_path`` is applied by whoever builds the model, and everything from ``flip`` to ``mix_switch`` by
     ``augmentation``. ``seed`` is the seed of the sample order; ``lucid.manual_seed`` sets that of the weights, of
-    dropout and of augmentation.
+    dropout and of augmentation. ``balance="sampling"`` has no effect on a loader of your own.
 
     Raises:
         SettingError: A value is out of range, or two contradict each other. It is a ``ValueError``.
@@ -79,6 +79,10 @@ class Recipe:
 
     drop_path: float = setting(0.1, "drop path rate of the last block (stochastic depth)", low=0, below=1)
     label_smoothing: float = setting(0.1, "fraction of the target spread evenly over all classes", low=0, below=1)
+    balance: str = setting(
+        "none", "for classes of different sizes: weigh the loss, or draw all equally often",
+        choices=("none", "weights", "sampling"),
+    )  # fmt: skip
     flip: bool = setting(True, "flip half of the images horizontally")
     augment: str = setting("none", 'none, trivial, or a RandAugment config of timm such as "rand-m9-mstd0.5-inc1"')
     color_jitter: float = setting(0.0, "strength of random brightness, contrast and saturation", low=0)

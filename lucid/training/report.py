@@ -86,6 +86,7 @@ class Report:
     curves_hint: str = ""  # what to know about the curves
     classes_hint: str = ""  # which epoch and weights confusion and mistakes are of
     monitor: tuple[str, str] | None = None  # the column that says which epoch is best, and "max" or "min" of it
+    sections: Sequence[str] = ()  # more of the page, as HTML, before the configuration
 
 
 def write_report(path: Path, report: Report) -> None:
@@ -107,6 +108,7 @@ def page(report: Report) -> str:
         _classes(report),
         _mistakes(report),
         _samples(report),
+        *report.sections,
         _facts(report),
     ]
     return document(report.title, sections)
@@ -212,10 +214,20 @@ def _curves(report: Report) -> str:
             values = {"": [row.get(column) for row in history]}
             show = "{:.3g}".format if column == "lr" else "{:,.0f}".format
             charts.append(_chart(title, values, line_chart(title, xs, values, show, from_zero=True)))
-    return f'<h2>Curves</h2>\n{_hint(report.curves_hint)}<div class="grid2">{"".join(charts)}</div>'
+    return f'<h2>Curves</h2>\n{hint(report.curves_hint)}<div class="grid2">{"".join(charts)}</div>'
 
 
-def _hint(*sentences: str) -> str:
+def picture(title: str, content: bytes) -> str:
+    """A PNG file in a panel."""
+    source = f"data:image/png;base64,{base64.b64encode(content).decode()}"
+    return (
+        f'<figure><figcaption>{escape(title)}</figcaption><div class="scroll"><img class="picture" '
+        f'alt="{escape(title)}" src="{source}"></div></figure>'
+    )
+
+
+def hint(*sentences: str) -> str:
+    """A paragraph of small text."""
     text = escape(" ".join(filter(None, sentences)))
     return f'<p class="hint">{text}</p>' if text else ""
 
@@ -232,17 +244,14 @@ def _classes(report: Report) -> str:
     counts = np.asarray(report.confusion, dtype=np.int64)
     totals = counts.sum(axis=1)
     parts = {k: counts[k, k] / totals[k] for k in np.flatnonzero(totals).tolist()}
-    lines = [_bar(report.classes[k], parts[k], totals[k]) for k in sorted(parts, key=parts.__getitem__)]
-    bars = f'<div class="bars">{"".join(lines[:MAX_BARS])}</div>'
-    if len(lines) > MAX_BARS:
-        others = f'<div class="bars">{"".join(lines[MAX_BARS:])}</div>'
-        bars += f"<details><summary>the other {len(lines) - MAX_BARS}</summary>{others}</details>"
+    worst = sorted(parts, key=parts.__getitem__)
+    shown = bars([(report.classes[k], parts[k], f"{parts[k]:.1%} of {totals[k]:,}") for k in worst])
     matrix = f'<div class="scroll">{confusion_chart(counts.tolist(), report.classes)}</div>'
     right = f"{counts.trace():,} of {counts.sum():,} {report.split} {report.unit} are right."
     return (
-        f'<h2>Classes</h2>\n{_hint(report.classes_hint, right)}\n<div class="grid2">'
+        f'<h2>Classes</h2>\n{hint(report.classes_hint, right)}\n<div class="grid2">'
         f"<div><figure><figcaption>confusion matrix</figcaption>{matrix}</figure>{_counts(report, totals)}</div>"
-        f"<div><figure><figcaption>accuracy by class, worst first</figcaption>{bars}</figure>"
+        f"<div><figure><figcaption>accuracy by class, worst first</figcaption>{shown}</figure>"
         f"{_pairs(report, counts)}</div></div>"
     )
 
@@ -263,10 +272,18 @@ def _counts(report: Report, totals: np.ndarray) -> str:
     return f'<figure class="pairs counts"><figcaption>{escape(report.unit)} of each class</figcaption>{table}</figure>'
 
 
-def _bar(name: str, part: float, total: int) -> str:
-    name = escape(name)
-    text = f"{part:.1%} of {total:,}"
-    return f'<span title="{name}">{name}</span><i style="--part:{part:.2%}"></i><span>{text}</span>'
+def bars(rows: Sequence[tuple[str, float, str]]) -> str:
+    """A bar for each row: its name, a length from 0 to 1, and a text. After the first 20 they are collapsed."""
+    lines = []
+    for name, part, text in rows:
+        name = escape(name)
+        bar = f'<i style="--part:{part:.2%}"></i><span>{escape(text)}</span>'
+        lines.append(f'<span title="{name}">{name}</span>{bar}')
+    shown = f'<div class="bars">{"".join(lines[:MAX_BARS])}</div>'
+    if len(lines) > MAX_BARS:
+        others = f'<div class="bars">{"".join(lines[MAX_BARS:])}</div>'
+        shown += f"<details><summary>the other {len(lines) - MAX_BARS}</summary>{others}</details>"
+    return shown
 
 
 def _pairs(report: Report, counts: np.ndarray) -> str:
@@ -319,7 +336,7 @@ def _gallery(gallery: Gallery) -> str:
     if not figures:
         return ""
     kind = "mistakes wide" if gallery.columns > 1 else "mistakes"
-    return f'<h2>{escape(gallery.title)}</h2>\n{_hint(gallery.hint)}<div class="{kind}">{"".join(figures)}</div>'
+    return f'<h2>{escape(gallery.title)}</h2>\n{hint(gallery.hint)}<div class="{kind}">{"".join(figures)}</div>'
 
 
 def _facts(report: Report) -> str:

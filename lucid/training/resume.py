@@ -16,6 +16,7 @@ from lucid.training.recipe import SettingError
 if TYPE_CHECKING:
     from lucid.training.trainer import Trainer
 
+STEPS_BETWEEN_READINGS = 10
 _CLOCK = {one.name for one in dataclasses.fields(Clock)}
 
 
@@ -177,3 +178,16 @@ def _check_recipe(trainer: "Trainer", saved: dict[str, Any]) -> None:
         before = saved.get(name, value)
         if (tuple(before) if isinstance(before, list) else before) != value:
             raise SettingError(f"{name} is {value}, but the checkpoint was saved with {before}", name)
+
+
+def any_process(step: int, *requests: bool) -> list[bool]:
+    """What any process requests. Asking the others takes time, so several processes do it every few steps only."""
+    if dist.get_world_size() == 1:
+        return list(requests)
+    if step % STEPS_BETWEEN_READINGS:
+        return [False] * len(requests)
+    return [one > 0 for one in dist.all_reduce(lucid.tensor(requests, dtype=lucid.int32), "max").tolist()]
+
+
+def is_requested(stop: checkpoint.StopSignals | None) -> bool:
+    return stop is not None and stop.requested

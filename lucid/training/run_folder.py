@@ -45,6 +45,7 @@ class _Best(NamedTuple):
     epoch: int
     confusion: np.ndarray | None
     mistakes: list[tuple[int, int, int, float, float]]
+    sections: list[str]
 
     def save(self, path: Path) -> None:
         confusion = None if self.confusion is None else self.confusion.tolist()
@@ -59,7 +60,7 @@ class _Best(NamedTuple):
                 return None
             confusion = None if found["confusion"] is None else np.asarray(found["confusion"], dtype=np.int64)
             mistakes = [(int(n), int(t), int(p), float(c), float(o)) for n, t, p, c, o in found["mistakes"]]
-            return cls(epoch, confusion, mistakes)
+            return cls(epoch, confusion, mistakes, [str(one) for one in found.get("sections", [])])
         except (OSError, ValueError, TypeError, KeyError):
             return None
 
@@ -163,7 +164,8 @@ class RunFolder:
             lucid.save(weights, self.path / "best.safetensors", metadata)
             self._best = None
             if trainer.evaluation is not None:
-                self._best = _Best(best["epoch"], trainer.evaluation.confusion, trainer.evaluation.mistakes)
+                found = trainer.evaluation
+                self._best = _Best(best["epoch"], found.confusion, found.mistakes, found.sections)
                 self._best.save(self.path / "best.json")
         lucid.save(weights, self.path / "last.safetensors", metadata)
         write_atomically(self.path / "history.csv", table(history).encode())
@@ -178,7 +180,8 @@ class RunFolder:
         shown = self._best or _Best.load(self.path / "best.json", best_epoch)
         self._best, which = shown, "the best one, whose weights are in best.safetensors"
         if shown is None and evaluation is not None:
-            shown, which = _Best(last, evaluation.confusion, evaluation.mistakes), "the last one"
+            shown = _Best(last, evaluation.confusion, evaluation.mistakes, evaluation.sections)
+            which = "the last one"
         mistakes = []
         if self.image is not None and shown is not None:
             mistakes = [
@@ -205,6 +208,7 @@ class RunFolder:
             split=trainer.split,
             unit=trainer.unit,
             monitor=trainer.monitor,
+            sections=[] if shown is None else shown.sections,
         )
         write_report(self.path / "report.html", report)
 
@@ -286,6 +290,8 @@ def _why_training_looks_worse(trainer: "Trainer") -> str:
         "on mixed images": recipe.mixup or recipe.cutmix,
         "with label smoothing": trainer.loss_function is None and recipe.label_smoothing,
         "with drop path": recipe.drop_path,
+        "with class weights": trainer.class_weights is not None,
+        "with the part of the teacher": trainer.distillation is not None,
     }
     found = [reason for reason, holds in reasons.items() if holds]
     average = f" The {trainer.split} results are those of the averaged weights." if trainer.ema is not None else ""

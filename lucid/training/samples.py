@@ -7,6 +7,7 @@ import numpy as np
 
 import lucid
 from lucid.data import augment
+from lucid.training.balance import class_numbers
 from lucid.training.report import Sample
 
 if TYPE_CHECKING:
@@ -18,15 +19,8 @@ MENTIONED_SHARE = 0.1  # of a class in a mixed image
 
 def class_counts(dataset: Any, num_classes: int) -> list[int]:
     """The number of samples of each class, if the targets of ``dataset`` can be told without reading its samples."""
-    targets = next((getattr(dataset, name) for name in ("targets", "labels") if hasattr(dataset, name)), None)
-    if targets is None and isinstance(dataset, list) and dataset and isinstance(dataset[0], tuple):
-        targets = [sample[1] for sample in dataset]
-    if targets is None:
-        return []
-    numbers = np.asarray(targets.numpy() if isinstance(targets, lucid.Tensor) else targets)
-    if numbers.ndim != 1 or numbers.dtype.kind not in "iu" or not len(numbers):
-        return []
-    if numbers.min() < 0 or numbers.max() >= num_classes:
+    numbers = class_numbers(dataset)
+    if numbers is None or numbers.max() >= num_classes:
         return []
     return np.bincount(numbers, minlength=num_classes).tolist()
 

@@ -20,18 +20,20 @@ import lucid.nn.functional as F
 from lucid import checkpoint, nn, optim
 from lucid import distributed as dist
 from lucid.metrics import Accuracy, ConfusionMatrix, MeanMetric, Metric
+from lucid.training.balance import weights_of
 from lucid.training.batches import as_tensor, augmentation_asked, image_reader, test_loader, train_loader
 from lucid.training.class_labels import ClassLabels
+from lucid.training.distillation import Distillation
 from lucid.training.evaluation import Evaluation
 from lucid.training.metric_values import metric_values, preserved
 from lucid.training.mistakes import most_confident_mistakes, predictions
 from lucid.training.optimizer import check_memory, lr_schedule, make_optimizer, parameter_groups
 from lucid.training.progress import Clock, ProgressBar, epoch_line, require, timed
 from lucid.training.recipe import Recipe, SettingError
-from lucid.training.resume import Checkpoints, prepare_run
+from lucid.training.resume import STEPS_BETWEEN_READINGS, Checkpoints, any_process, is_requested, prepare_run
 from lucid.training.run_folder import RunFolder, best_row
+from lucid.training.tasks import Task, check_task, evaluated, task_metrics
 
-STEPS_BETWEEN_READINGS = 10
 _AMP_DTYPES = {"none": None, "bfloat16": lucid.bfloat16, "float16": lucid.float16}
 
 
@@ -64,6 +66,8 @@ class Trainer:
         loss: ``loss(outputs, targets)``, a scalar tensor. Outputs may be a tuple in training, of which metrics see
             the first, for example with an auxiliary head. By default the model is a classifier trained with cross
             entropy and the recipe's label smoothing; accuracy and the confusion matrix are reported.
+        task: ``MultiLabel(classes)`` or ``Regression()``, if targets are not classes; it comes with its own loss.
+        distillation: A ``Distillation``, whose teacher the model learns from.
         metrics: Additional metrics by name, updated with ``(outputs, targets)`` in training and evaluation.
         classes: Class names. With them the model counts as a classifier, whatever the ``loss``.
         transform: ``transform(inputs, targets)`` returns both; it runs inside the training step.
@@ -100,6 +104,8 @@ class Trainer:
         test: Any = None,
         folder: str | Path | RunFolder | None = None,
         loss: Callable[[Any, Any], lucid.Tensor] | None = None,
+        task: Task | None = None,
+        distillation: Distillation | None = None,
         metrics: Mapping[str, Metric] | None = None,
         classes: Sequence[str] = (),
         transform: Callable[[Any, Any], tuple[Any, Any]] | None = None,
@@ -114,9 +120,12 @@ class Trainer:
         if transform is None and (asked := augmentation_asked(recipe)):
             raise SettingError(f"{asked} needs transform=training.augmentation(recipe, ...)", asked)
         self.transform, self.test_transform = transform, test_transform
-        self.loss_function = loss
-        self.is_classifier = loss is None or bool(classes)
-        self.classes = list(classes or getattr(train, "classes", ()))
+        if task is not None:
+            check_task(task, loss is not None or bool(classes), train, test)
+        self.task, self.distillation = task, distillation
+        self.loss_function = loss if task is None else task.loss
+        self.is_classifier = task is None and (loss is None or bool(classes))
+        self.classes = list((classes or getattr(train, "classes", ())) if task is None else task.classes)
         self.split, self.unit = split, unit
         self.train_loader = train_loader(train, recipe)
         self.test_loader = None if test is None else test_loader(test, recipe)
@@ -134,10 +143,11 @@ class Trainer:
         self.ema = optim.EMA(model, recipe.ema, warmup=True) if recipe.ema else None
         self.mean_loss = MeanMetric()
         self.accuracy = Accuracy() if self.is_classifier else None  # in training
-        self.metrics = dict(metrics or {})
-        self.labels = ClassLabels(train, test, transform) if loss is None else ClassLabels()
+        self.metrics = task_metrics(task, metrics)
+        self.labels = ClassLabels(train, test, transform) if self.loss_function is None else ClassLabels()
         if self.classes:
             self.labels.check_all(len(self.classes))
+        self.class_weights = weights_of(recipe, self.train_loader, len(self.classes), self.loss_function is None)
         self._image_size: int | None = None  # of the step; None: as they are
         self.step = self.make_step()
 
@@ -166,9 +176,10 @@ class Trainer:
     @property
     def monitor(self) -> tuple[str, str]:
         """The column of the history that decides which epoch is best, and whether by its "max" or "min"."""
-        if self.test_loader is None:
-            return ("train_accuracy", "max") if self.is_classifier else ("train_loss", "min")
-        return (f"{self.split}_accuracy", "max") if self.is_classifier else (f"{self.split}_loss", "min")
+        name, mode = ("accuracy", "max") if self.is_classifier else ("loss", "min")
+        if self.task is not None and self.test_loader is not None:
+            name, mode = self.task.monitor
+        return f"{'train' if self.test_loader is None else self.split}_{name}", mode
 
     @property
     def can_save_within_epochs(self) -> bool:
@@ -267,7 +278,7 @@ class Trainer:
                 if threading.current_thread() is threading.main_thread():  # others get no signals
                     stop = stack.enter_context(checkpoint.StopSignals())
             while not self.is_finished():
-                is_stopped = _any_process(0, _is_requested(stop))[0]
+                is_stopped = any_process(0, is_requested(stop))[0]
                 if is_stopped or not self._run_epoch(stop, progress):
                     # Without a code, the signal reached another process.
                     raise Stopped(getattr(stop, "exit_code", 0) or 143)
@@ -329,7 +340,7 @@ class Trainer:
             if clock.steps % STEPS_BETWEEN_READINGS == 0 or (bar is not None and bar.is_due()):
                 self._check_loss(bar)
             is_due = self.checkpoints is not None and self.can_save_within_epochs and self.checkpoints.is_due()
-            if clock.steps < steps and any(requests := _any_process(clock.steps, _is_requested(stop), is_due)):
+            if clock.steps < steps and any(requests := any_process(clock.steps, is_requested(stop), is_due)):
                 clock.seconds = time.perf_counter() - start
                 if self.checkpoints is not None and self.can_save_within_epochs:
                     self.checkpoints.save(self)
@@ -380,7 +391,8 @@ class Trainer:
         amp_dtype = _AMP_DTYPES[recipe.amp]
         # Mixed targets are smoothed when they are mixed.
         smoothing = 0.0 if recipe.mixup or recipe.cutmix else recipe.label_smoothing
-        loss_function = self.loss_function or partial(F.cross_entropy, label_smoothing=smoothing)
+        plain = partial(F.cross_entropy, weight=self.class_weights, label_smoothing=smoothing)
+        loss_function, distillation = self.loss_function or plain, self.distillation
 
         def step(inputs: lucid.Tensor, targets: lucid.Tensor) -> None:
             optimizer.zero_grad()
@@ -397,10 +409,12 @@ class Trainer:
                     if image_size is not None and x.shape[2:] != (image_size, image_size):
                         x = F.interpolate(x, (image_size, image_size), mode="bilinear", antialias=True)
                     with lucid.autocast(dtype=amp_dtype, enabled=amp_dtype is not None):
-                        outputs = model(x)
+                        outputs, added = (model(x), None) if distillation is None else distillation(model, x)
                         main = outputs[0] if isinstance(outputs, tuple) else outputs
                         labels.check(main)
                         loss = loss_function(outputs, y)
+                        if distillation is not None and added is not None:
+                            loss = distillation.combine(loss, added)
                     scaler.scale(loss / recipe.accumulate).backward()
                 self.mean_loss.update(loss.detach(), size)
                 for metric in (self.accuracy, *self.metrics.values()):
@@ -418,6 +432,7 @@ class Trainer:
         if not self.is_compiled:
             return step
         state = [model, optimizer, scaler, *self.running_metrics().values(), *([] if ema is None else [ema])]
+        state += [] if distillation is None else [distillation.teacher]
         return lucid.compile(step, state=state)
 
     def _row(self, trained: dict[str, float], test_seconds: float) -> dict[str, Any]:
@@ -447,7 +462,7 @@ class Trainer:
             raise ValueError("Trainer.evaluate: the trainer has no test data; pass test=")
         self.model.eval()
         mean_loss, confusion, rows = MeanMetric(), ConfusionMatrix(len(self.classes) or 1), [np.empty((0, 4))]
-        loss_function = self.loss_function or F.cross_entropy
+        loss_function, seen = self.loss_function or F.cross_entropy, []
         with preserved(self.metrics), contextlib.nullcontext() if self.ema is None else self.ema.applied():
             for batch in self.test_loader:
                 inputs, targets = map(as_tensor, batch)
@@ -459,6 +474,8 @@ class Trainer:
                 mean_loss.update(loss_function(outputs, targets), len(targets))
                 for metric in self.metrics.values():
                     metric.update(outputs, targets)
+                if self.task is not None:
+                    seen.append((outputs.float().numpy(), targets.numpy()))
                 if self.is_classifier:
                     if not self.classes:
                         self.classes = list(map(str, range(outputs.shape[1])))
@@ -468,23 +485,11 @@ class Trainer:
             dist.reduce_metrics(mean_loss, confusion, *self.metrics.values())
             values = metric_values(self.metrics)
         evaluation = Evaluation(mean_loss.compute().item(), values)
+        if self.task is not None:
+            results, evaluation.sections = evaluated(self.task, seen, self.split)
+            evaluation.metrics = {**results, **values}
         if self.is_classifier:
             evaluation.confusion = confusion.compute().numpy()
             evaluation.metrics = {"accuracy": evaluation.accuracy, **values}
-            evaluation.mistakes = most_confident_mistakes(
-                np.concatenate(rows)
-            )  # there may be fewer samples than processes
+            evaluation.mistakes = most_confident_mistakes(np.concatenate(rows))  # may be fewer than processes
         return evaluation
-
-
-def _any_process(step: int, *requests: bool) -> list[bool]:
-    """What any process requests. Asking the others takes time, so several processes do it every few steps only."""
-    if dist.get_world_size() == 1:
-        return list(requests)
-    if step % STEPS_BETWEEN_READINGS:
-        return [False] * len(requests)
-    return [one > 0 for one in dist.all_reduce(lucid.tensor(requests, dtype=lucid.int32), "max").tolist()]
-
-
-def _is_requested(stop: checkpoint.StopSignals | None) -> bool:
-    return stop is not None and stop.requested

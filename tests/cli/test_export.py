@@ -204,7 +204,7 @@ def test_a_wrong_function_is_not_kept(capsys, weights, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "fault"),
     [
-        (["{weights}", "out.pt"], "output must end with .mlxfn, .onnx or .safetensors, got out.pt"),
+        (["{weights}", "out.pt"], "output must end with .mlpackage, .mlxfn, .onnx or .safetensors, got out.pt"),
         (["{weights}", "nowhere/out.mlxfn"], "there is no folder"),
         (["{weights}", "out.mlxfn", "--dialect", "timm"], "--dialect requires a .safetensors output"),
         (

@@ -242,6 +242,26 @@ def test_fine_tuned_weights_can_be_fine_tuned(few, whole, tmp_path):
     assert abs(after).max() < 2e-4 < 0.02 < abs(before).max()  # new, times head_init_scale
 
 
+def test_distillation_and_balanced_classes(few, weights, tmp_path, capsys):
+    """A model learns from another one, and is evaluated without it."""
+    teacher = tmp_path / "teacher.safetensors"
+    wider = models.ConvNeXt(3, (1, 1), (8, 24), patch_size=2)
+    models.save_checkpoint(wider, teacher, class_names=CLASSES, preprocessing=models.ImageTransform(24, 24))
+    options = ["--weights", weights, "--teacher", teacher, "--distill-weight", "0.8", "--distill-features", "1"]
+    assert train(few, tmp_path / "a", *options, "--balance", "weights", *TINY) == 0
+    metadata = load_with_metadata(tmp_path / "a" / "best.safetensors")[1]
+    settings = json.loads(metadata["settings"])
+    assert (settings["teacher"], settings["distill_weight"], settings["balance"]) == (str(teacher), 0.8, "weights")
+    assert "the part of the teacher" in (tmp_path / "a" / "report.html").read_text(encoding="utf-8")
+    assert finetune.main([str(few), "--out", str(tmp_path / "a"), "--eval-only"]) == 0
+    assert train(few, tmp_path / "b", "--weights", weights, "--balance", "sampling", *TINY) == 0
+    capsys.readouterr()
+    shutil.copytree(few / "balls", tmp_path / "photos" / "balls")
+    shutil.copytree(few / "fences", tmp_path / "photos" / "planes")
+    fault = answer(capsys, tmp_path / "photos", "--out", tmp_path / "c", *options)
+    assert f"--teacher {teacher} has no class planes; --distill-weight 0" in fault
+
+
 # Folders --------------------------------------------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ import pytest
 
 pytest.importorskip("PIL", reason="images are written with Pillow")
 
+import lucid
 from lucid import models
 from lucid.training import finetuning
 from tests.training.drawn_photos import CLASSES
@@ -50,7 +51,10 @@ RECORDED = {
 
 def test_settings_of_the_first_version_are_read():
     settings = finetuning.Settings(**RECORDED)
-    later = {"beta2": 0.999, "image_sizes": [], "schedule": "cosine", "test_flip": False}
+    later = {
+        "balance": "none", "beta2": 0.999, "distill_features": 0.0, "distill_temperature": 2.0, "distill_weight": 0.5,
+        "image_sizes": [], "schedule": "cosine", "teacher": "", "test_flip": False,
+    }  # fmt: skip
     assert json.loads(settings.to_json()) == RECORDED | later
     assert [name for name in settings.settings() if name not in later] == list(RECORDED)
 
@@ -72,3 +76,45 @@ def test_drop_path_increases_with_depth():
     checkpoint = finetuning.Settings(model="convnext_tiny.fb_in22k_ft_in1k_384")
     _, name, transform = finetuning.make_model(checkpoint, CLASSES, load_weights=False)  # as on resuming: no download
     assert name == "convnext_tiny" and transform == models.transforms_for("convnext_tiny.fb_in22k_ft_in1k_384")
+
+
+# Distillation ---------------------------------------------------------------------------------------------------------
+
+
+def teacher(path, classes, **options):
+    lucid.manual_seed(1)
+    model = models.ConvNeXt(len(classes), (1, 1), (4, 8), patch_size=2, **options)
+    transform = models.ImageTransform(24, 32, mean=(0.1, 0.2, 0.3), std=(0.5, 0.4, 0.3))
+    models.save_checkpoint(model, path, class_names=classes, preprocessing=transform)
+    return path
+
+
+def test_a_teacher_gets_its_own_images_and_gives_the_classes_by_name(tmp_path):
+    path = teacher(tmp_path / "teacher.safetensors", ["stairs", "other", "balls", "fences"])
+    settings = finetuning.preset(teacher=str(path), distill_weight=1.0, distill_temperature=3.0)
+    own = models.ImageTransform(32, 32)
+    distillation = finetuning.make_distillation(settings, CLASSES, own)
+    assert distillation.columns.tolist() == [2, 3, 0] and distillation.temperature == 3.0
+    pixels = np.random.default_rng(0).random((2, 3, 1, 1)).astype(np.float32) * np.ones((1, 1, 32, 32), np.float32)
+
+    def normalized(mean, std, size):
+        mean, std = (np.float32(one).reshape(1, 3, 1, 1) for one in (mean, std))
+        return (pixels[:, :, :size, :size] - mean) / std
+
+    prepared = distillation.prepare(lucid.tensor(normalized(own.mean, own.std, 32)))
+    np.testing.assert_allclose(prepared.numpy(), normalized((0.1, 0.2, 0.3), (0.5, 0.4, 0.3), 24), atol=1e-5)
+    assert finetuning.make_distillation(finetuning.preset(), CLASSES, own) is None
+
+
+def test_teachers_that_do_not_fit_are_refused(tmp_path):
+    own = models.ImageTransform(32, 32)
+    path = teacher(tmp_path / "teacher.safetensors", ["balls", "fences"])
+    with pytest.raises(finetuning.SettingError, match=r"teacher .* has no class stairs; distill_weight 0"):
+        finetuning.make_distillation(finetuning.preset(teacher=str(path)), CLASSES, own)
+    from_features = finetuning.preset(teacher=str(path), distill_weight=0.0, distill_features=1.0)
+    assert finetuning.make_distillation(from_features, CLASSES, own).columns is None
+    gray = teacher(tmp_path / "gray.safetensors", CLASSES, in_chans=1)
+    with pytest.raises(finetuning.SettingError, match="expects 1-channel images"):
+        finetuning.make_distillation(finetuning.preset(teacher=str(gray)), CLASSES, own)
+    with pytest.raises(finetuning.SettingError, match="distill_temperature must be above 0"):
+        finetuning.preset(distill_temperature=0.0)

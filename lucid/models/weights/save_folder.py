@@ -127,7 +127,7 @@ def write_folder(
     if isinstance(model, FeatureListNet):
         raise TypeError(f"{caller}: model must be a ConvNeXt, got {type(model).__name__}, which has no head")
     body = convnext_in(caller, model)
-    quantization_for(caller, body, dialect)
+    quantization_for(caller, body, dialect)  # raises if the model has quantized layers
     max_bytes = parse_bytes(caller, "max_shard_size", max_shard_size)
     class_names = body.class_names if class_names is None else class_names
     transform = body.preprocessing if preprocessing is None else preprocessing

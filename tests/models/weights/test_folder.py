@@ -1,6 +1,7 @@
 """Folders of timm and transformers: what others wrote opens with classes, preprocessing and size, or says why not."""
 
 import json
+import shutil
 
 import mlx.core as mx
 import numpy as np
@@ -274,10 +275,23 @@ BROKEN = [
 ]
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Whole folders by name and shard size, saved once."""
+    folders = {}
+
+    def get(name, max_shard_size=None):
+        if (name, max_shard_size) not in folders:
+            folders[name, max_shard_size] = tmp_path_factory.mktemp("whole")
+            saved(name, folders[name, max_shard_size], max_shard_size=max_shard_size)
+        return folders[name, max_shard_size]
+
+    return get
+
+
 @pytest.mark.parametrize(("name", "options", "damage", "message"), BROKEN, ids=[one[3][:50] for one in BROKEN])
-def test_a_broken_folder_gives_one_clear_error(name, options, damage, message, tmp_path):
-    folder = tmp_path / "model"
-    saved(name, folder, **options)
+def test_a_broken_folder_gives_one_clear_error(name, options, damage, message, tmp_path, whole):
+    folder = shutil.copytree(whole(name, **options), tmp_path / "model")
     (tmp_path / "secret.safetensors").write_bytes((folder / "README.md").read_bytes())
     damage(folder)
     for opens in (models.from_checkpoint, models.create_model):

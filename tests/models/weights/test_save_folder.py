@@ -3,12 +3,16 @@
 import json
 import os
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+import lucid
 from lucid import models, nn
 from lucid.models import ImageTransform
+from lucid.models.weights.timm_config import parse_timm_config, timm_config
+from lucid.models.weights.transformers_config import parse_preprocessor, preprocessor_config
 from tests.models.weights.checkpoint_files import contents
 from tests.models.weights.folder_models import (
     built,
@@ -84,13 +88,24 @@ def test_half_precision_is_kept(tmp_path):
 @pytest.mark.parametrize("size", [(224, 256), (224, 235), (96, 97), (288, 288), (384, 384), (384, 438), (64, 10_000)])
 @pytest.mark.parametrize("mode", ["center", "squash"])
 @pytest.mark.parametrize("dialect", ["timm", "huggingface"])
-def test_every_size_before_the_crop_is_kept(dialect, mode, size, tmp_path):
-    model = built("timm, small")
-    models.save_pretrained(model, tmp_path, dialect=dialect, preprocessing=ImageTransform(*size, mode))
-    found = models.from_checkpoint(tmp_path)
-    assert found.preprocessing == ImageTransform(*size, mode)
-    models.create_model(tmp_path)  # without the metadata of the weights
-    assert models.create_model(tmp_path).preprocessing == ImageTransform(*size, mode, round_crop=dialect == "timm")
+def test_every_size_before_the_crop_is_kept(dialect, mode, size):
+    transform = ImageTransform(*size, mode)
+    if dialect == "timm":
+        model = models.ConvNeXt(2, (1, 1, 1, 1), (4, 4, 4, 4))
+        config = timm_config("test", model, False, None, transform, None)
+        assert parse_timm_config(json.loads(json.dumps(config))).preprocessing == transform
+    else:
+        config = json.loads(json.dumps(preprocessor_config(transform)))
+        assert parse_preprocessor(config) == replace(transform, round_crop=False)
+
+
+@pytest.mark.parametrize("dialect", ["timm", "huggingface"])
+def test_the_rounding_of_the_crop_is_kept_for_lucid(dialect, tmp_path):
+    for round_crop in (True, False):
+        transform = ImageTransform(64, 71, round_crop=round_crop)
+        models.save_pretrained(built("timm, small"), tmp_path, dialect=dialect, preprocessing=transform)
+        assert models.from_checkpoint(tmp_path).preprocessing == transform
+        assert models.create_model(tmp_path).preprocessing == replace(transform, round_crop=dialect == "timm")
 
 
 def test_an_edited_configuration_counts(tmp_path):
@@ -246,6 +261,15 @@ def test_models_that_a_library_lacks_raise(dialect, options, message, tmp_path):
 def test_isotropic_networks_raise(dialect, tmp_path):
     with pytest.raises(ValueError, match=r"has no ConvNeXtIsotropic; save_checkpoint writes one for Lucid"):
         models.save_pretrained(models.ConvNeXtIsotropic(2, 1, 8), tmp_path / "model", dialect=dialect)
+
+
+@pytest.mark.parametrize("dialect", ["timm", "huggingface"])
+def test_quantized_layers_raise(dialect, tmp_path):
+    model = lucid.quantize(models.ConvNeXt(2, (1, 1, 1, 1), (64, 64, 64, 64)))
+    message = rf"save_pretrained: {dialect} has no quantized layers; .*lucid.dequantize\(model\) gives full weights"
+    with pytest.raises(ValueError, match=message):
+        models.save_pretrained(model, tmp_path / "model", dialect=dialect)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_wrong_arguments_raise(tmp_path):

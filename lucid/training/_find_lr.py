@@ -1,0 +1,155 @@
+"""The learning rate finder: train with a rate that grows, and see where the loss falls and where it explodes."""
+
+import contextlib
+import io
+import math
+import os
+import tempfile
+from collections.abc import Generator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+import lucid
+from lucid import _checks, checkpoint
+from lucid import distributed as dist
+from lucid._files import write_atomically
+from lucid.training.batches import as_tensor
+from lucid.training.progress import require
+from lucid.training.trainer import Trainer
+
+_SMOOTHING = 0.9  # decay of the average of the loss
+_DIVERGED = 4.0  # times the lowest loss
+
+
+@dataclass(frozen=True)
+class LRCurve:
+    """The loss after steps with growing learning rates.
+
+    Attributes:
+        lrs: (steps,) learning rates.
+        losses: (steps,) the loss of each step.
+        smoothed: (steps,) their running average.
+
+    Example:
+        >>> curve = training.LRCurve(np.array([0.01, 0.1, 1.0]), np.array([2.0, 1.0, 3.0]), np.array([2.0, 1.0, 3.0]))
+        >>> curve.suggestion
+        0.1
+    """
+
+    lrs: np.ndarray
+    losses: np.ndarray
+    smoothed: np.ndarray
+
+    @property
+    def suggestion(self) -> float:
+        """The rate at which the smoothed loss falls fastest, before its lowest value; NaN if it never falls."""
+        lowest = int(np.argmin(self.smoothed))
+        if lowest == 0:
+            return float("nan")
+        slopes = np.diff(self.smoothed[: lowest + 1]) / np.diff(np.log(self.lrs[: lowest + 1]))
+        return float(self.lrs[int(np.argmin(slopes)) + 1])
+
+    def plot(self, path: str | os.PathLike[str]) -> None:
+        """Write a picture of the curve and the suggestion as PNG.
+
+        Raises:
+            ImportError: matplotlib is not installed.
+            OSError: It cannot be written.
+        """
+        figure = require("matplotlib.figure").Figure(figsize=(7, 4), layout="constrained")
+        axes = figure.subplots()
+        axes.plot(self.lrs, self.losses, color="#9ecae9", linewidth=1, label="loss")
+        axes.plot(self.lrs, self.smoothed, color="#0072b2", label="running average")
+        if math.isfinite(self.suggestion):
+            axes.axvline(self.suggestion, color="#d55e00", linestyle="--", label=f"steepest: {self.suggestion:.2g}")
+        axes.set(xscale="log", xlabel="learning rate", ylabel="loss")
+        top = float(np.max(self.smoothed[: int(np.argmin(self.smoothed)) + 1]))
+        low = float(np.min(self.losses))
+        axes.set_ylim(low - 0.05 * (top - low + 1e-12), top + 0.25 * (top - low + 1e-12))
+        axes.grid(alpha=0.3)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False)
+        image = io.BytesIO()
+        figure.savefig(image, format="png", dpi=130)
+        write_atomically(path, image.getvalue())
+
+
+def find_lr(trainer: Trainer, *, low: float = 1e-6, high: float = 1.0, steps: int = 100) -> LRCurve:
+    """Train ``trainer``'s model with learning rates that grow from ``low`` to ``high``, and restore everything.
+
+    The step is the one of the run: augmentation, loss, optimizer and clipping are the recipe's; each parameter group
+    keeps its factor on the rate. It stops early where the running average of the loss is above four times its lowest
+    value, or not finite. Afterwards ``trainer.fit()`` trains as if nothing had happened. Source: Smith 2017,
+    arXiv:1506.01186.
+
+    Args:
+        trainer: A trainer that has not begun; its recipe's ``lr`` is above 0.
+        low: The first learning rate.
+        high: The last learning rate.
+        steps: How many steps, at least 10.
+
+    Returns:
+        The curve, whose ``suggestion`` is a good peak for a schedule with warm-up.
+
+    Raises:
+        ValueError: The trainer has begun, a number is out of range, or there are several processes.
+
+    Example:
+        >>> x = np.random.default_rng(0).normal(size=(64, 20))
+        >>> recipe = training.Recipe(batch_size=32)
+        >>> trainer = training.Trainer(nn.Linear(20, 2), recipe, train=(x, (x[:, 0] > 0).astype(int)))
+        >>> curve = training.find_lr(trainer, steps=20)
+        >>> len(curve.lrs) <= 20
+        True
+    """
+    _checks.number("find_lr", "low", low, 0, above=True)
+    _checks.number("find_lr", "high", high, low, above=True)
+    _checks.integer("find_lr", "steps", steps, 10)
+    if trainer.history or trainer.clock.steps:
+        raise ValueError("find_lr: the trainer has begun; pass a new one")
+    if not trainer.recipe.lr:
+        raise ValueError("find_lr: the recipe's lr must be above 0, since each group's rate is a factor on it")
+    if dist.get_world_size() > 1:
+        raise ValueError(f"find_lr: run it in one process, got {dist.get_world_size()}")
+    # What a checkpoint holds is what training depends on.
+    state = {**trainer.state(), "random": lucid.random}
+    with tempfile.TemporaryDirectory() as folder:
+        manager = checkpoint.Manager(folder, keep=1)
+        manager.save(state, step=0)
+        try:
+            return _curve(trainer, np.geomspace(low, high, steps))
+        finally:
+            manager.restore(state)
+
+
+def _curve(trainer: Trainer, lrs: np.ndarray) -> LRCurve:
+    groups = trainer.optimizer.param_groups
+    factors = [base / trainer.recipe.lr for base in trainer.scheduler.base_lrs]
+    average, found = 0.0, []
+    trainer.model.train()
+    with contextlib.closing(_batches(trainer.train_loader)) as batches:
+        for number, lr in enumerate(lrs.tolist(), 1):
+            inputs, targets = next(batches)
+            for group, factor in zip(groups, factors, strict=True):
+                group["lr"] = lr * factor
+            trainer.mean_loss.reset()
+            trainer.step(as_tensor(inputs), as_tensor(targets))
+            loss = trainer.mean_loss.compute().item()
+            average = _SMOOTHING * average + (1 - _SMOOTHING) * loss
+            smoothed = average / (1 - _SMOOTHING**number)
+            if not math.isfinite(smoothed):
+                break
+            found.append((lr, loss, smoothed))
+            if number > 10 and smoothed > _DIVERGED * min(row[2] for row in found):
+                break
+    if not found:
+        raise ValueError(f"find_lr: the loss is NaN or infinite at the lowest rate, {lrs[0]:g}")
+    return LRCurve(*np.array(found).T)
+
+
+def _batches(loader: Any) -> Generator[Any, None, None]:
+    """One epoch after the other."""
+    while True:
+        yield from loader

@@ -1,0 +1,244 @@
+"""Targets other than classes: several labels for a sample, and numbers. A task is an argument of ``Trainer``."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+
+import lucid
+import lucid.nn.functional as F
+from lucid import _checks
+from lucid import distributed as dist
+from lucid.metrics import F1Score, MeanMetric, Metric, auroc, average_precision
+from lucid.training.charts import scatter_chart
+from lucid.training.report import bars, hint
+
+
+class Task:
+    """What a ``Trainer`` predicts, if not classes: the loss, the metrics, and a part of the report.
+
+    Subclasses define ``loss`` and ``results``, and may define the rest.
+
+    Attributes:
+        classes: Names of the outputs, if they have any.
+        monitor: The result that says which epoch is best, and whether by its "max" or "min".
+    """
+
+    classes: Sequence[str] = ()
+    monitor: tuple[str, str] = ("loss", "min")
+
+    def loss(self, outputs: lucid.Tensor, targets: lucid.Tensor) -> lucid.Tensor:
+        """The loss of a batch, a scalar."""
+        raise NotImplementedError(f"{type(self).__name__}: define loss()")
+
+    def metrics(self) -> dict[str, Metric]:
+        """What is measured in training and evaluation, by name."""
+        return {}
+
+    def results(self, outputs: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+        """What is measured in evaluation, from the outputs and targets of all samples."""
+        raise NotImplementedError(f"{type(self).__name__}: define results()")
+
+    def sections(self, outputs: np.ndarray, targets: np.ndarray, split: str) -> list[str]:
+        """Parts of the report, as HTML."""
+        return []
+
+    def check(self, name: str, source: Any) -> None:
+        """Raise a ``ValueError`` if ``source``, training or test data, has unsuitable targets, as far as it tells."""
+
+
+class MultiLabel(Task):
+    """Each sample has any number of labels: targets (N, C) of 0 and 1, one logit for each label.
+
+    The loss is binary cross entropy, the best epoch the one with the highest mean average precision (mAP). In training
+    F1 is measured; in evaluation also mAP and the mean area under the ROC curve, exactly.
+
+    Args:
+        classes: The names of the C labels.
+        pos_weight: Factors (C,) on the loss of positive targets, for rare labels.
+
+    Raises:
+        ValueError: There are no labels, or ``pos_weight`` has another length.
+
+    Example:
+        >>> x = np.random.default_rng(0).normal(size=(64, 20))
+        >>> task = training.MultiLabel(["first", "second", "third"])
+        >>> recipe = training.Recipe(epochs=1, batch_size=32)
+        >>> data = (x, x[:, :3] > 0)
+        >>> trainer = training.Trainer(nn.Linear(20, 3), recipe, train=data, test=data, task=task)
+        >>> trainer.fit(progress=False)
+        >>> list(trainer.evaluate().metrics)
+        ['mean_average_precision', 'auroc', 'f1']
+    """
+
+    monitor = ("mean_average_precision", "max")
+
+    def __init__(self, classes: Sequence[str], *, pos_weight: Sequence[float] | None = None) -> None:
+        self.classes = [str(one) for one in classes]
+        if not self.classes:
+            raise ValueError("MultiLabel: expected at least one label")
+        if pos_weight is not None and len(pos_weight) != len(self.classes):
+            raise ValueError(f"MultiLabel: got {len(self.classes)} labels but {len(pos_weight)} pos_weight")
+        self.pos_weight = None if pos_weight is None else lucid.tensor([float(one) for one in pos_weight])
+
+    def loss(self, outputs: lucid.Tensor, targets: lucid.Tensor) -> lucid.Tensor:
+        expected = (len(targets), len(self.classes))
+        if outputs.shape != expected or targets.shape != expected:
+            raise ValueError(
+                f"MultiLabel: outputs and targets must be {expected}, got {outputs.shape} and {targets.shape}"
+            )
+        outputs = outputs.float()
+        return F.binary_cross_entropy_with_logits(outputs, targets.to(outputs.dtype), pos_weight=self.pos_weight)
+
+    def metrics(self) -> dict[str, Metric]:
+        return {"f1": F1Score(len(self.classes), multilabel=True)}
+
+    def results(self, outputs: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+        positive = targets > 0.5
+        return {
+            "mean_average_precision": _finite(average_precision(outputs, positive)),
+            "auroc": _finite(auroc(outputs, positive)),
+        }
+
+    def sections(self, outputs: np.ndarray, targets: np.ndarray, split: str) -> list[str]:
+        positive = targets > 0.5
+        precision, counts = average_precision(outputs, positive, None), positive.sum(axis=0)
+        known = sorted(np.flatnonzero(np.isfinite(precision)).tolist(), key=lambda k: precision[k])
+        shown = bars([(self.classes[k], float(precision[k]), f"{precision[k]:.1%}, {counts[k]:,}") for k in known])
+        text = hint(f"Average precision of each label, worst first, with the number of {split} samples that have it.")
+        absent = [self.classes[k] for k in np.flatnonzero(~np.isfinite(precision)).tolist()]
+        more = hint(f"No {split} sample has {', '.join(absent)}.") if absent else ""
+        return [f"<h2>Labels</h2>\n{text}<figure>{shown}</figure>{more}"]
+
+    def check(self, name: str, source: Any) -> None:
+        targets = _targets(source)
+        if targets is None:
+            return
+        if targets.ndim != 2 or targets.shape[1] != len(self.classes):
+            raise ValueError(f"MultiLabel: {name} targets must be (N, {len(self.classes)}), got {targets.shape}")
+        values = targets.astype(np.float64)
+        if not ((values >= 0) & (values <= 1)).all():
+            raise ValueError(f"MultiLabel: {name} targets must be 0 or 1, or between them")
+
+
+class Regression(Task):
+    """The targets are numbers, (N,) or (N, D): as many outputs, for which (N, 1) is the same as (N,).
+
+    The best epoch is the one with the lowest loss. The mean absolute error is measured in training and evaluation, and
+    in evaluation R squared, the share of the targets' variance that is predicted, averaged over the D numbers.
+    Networks learn targets of mean 0 and variance 1 best.
+
+    Args:
+        loss: "mse", the mean squared error, or "huber", which grows linearly beyond ``delta`` and so counts outliers
+            less.
+        delta: For "huber", where the linear part begins.
+        names: The names of the D numbers, for the report.
+
+    Raises:
+        ValueError: An argument is out of range.
+
+    Example:
+        >>> x = np.random.default_rng(0).normal(size=(64, 20))
+        >>> recipe = training.Recipe(epochs=1, batch_size=32)
+        >>> data = (x, x[:, 0])
+        >>> trainer = training.Trainer(nn.Linear(20, 1), recipe, train=data, test=data, task=training.Regression())
+        >>> trainer.fit(progress=False)
+        >>> list(trainer.evaluate().metrics)
+        ['r_squared', 'absolute_error']
+    """
+
+    def __init__(self, loss: str = "mse", *, delta: float = 1.0, names: Sequence[str] = ()) -> None:
+        self.kind = _checks.one_of("Regression", "loss", loss, ("mse", "huber"))
+        self.delta = _checks.number("Regression", "delta", delta, 0, above=True)
+        self.names = [str(one) for one in names]
+
+    def loss(self, outputs: lucid.Tensor, targets: lucid.Tensor) -> lucid.Tensor:
+        x, y = _same_shape(outputs, targets)
+        return F.mse_loss(x, y) if self.kind == "mse" else F.huber_loss(x, y, delta=self.delta)
+
+    def metrics(self) -> dict[str, Metric]:
+        return {"absolute_error": _AbsoluteError()}
+
+    def results(self, outputs: np.ndarray, targets: np.ndarray) -> dict[str, float]:
+        x, y = (one.reshape(len(one), -1).astype(np.float64) for one in (outputs, targets))
+        rest, whole = ((x - y) ** 2).sum(axis=0), ((y - y.mean(axis=0)) ** 2).sum(axis=0)
+        # As in scikit-learn: of a constant target, all or nothing.
+        parts = np.where(whole > 0, 1 - rest / np.where(whole > 0, whole, 1), np.where(rest > 0, 0.0, 1.0))
+        return {"r_squared": float(parts.mean())}
+
+    def sections(self, outputs: np.ndarray, targets: np.ndarray, split: str) -> list[str]:
+        x, y = (one.reshape(len(one), -1) for one in (outputs, targets))
+        names = self.names if len(self.names) == y.shape[1] else [f"target {k}" for k in range(y.shape[1])]
+        names = names[:_MAX_CHARTS]
+        charts = [(name, scatter_chart(name, y[:, k].tolist(), x[:, k].tolist())) for k, name in enumerate(names)]
+        figures = [f"<figure><figcaption>{escape(name)}</figcaption>{chart}</figure>" for name, chart in charts]
+        text = hint(f"Predictions for the {split} samples over their targets; on the line both are equal.")
+        return [f'<h2>Predictions</h2>\n{text}<div class="grid2">{"".join(figures)}</div>']
+
+    def check(self, name: str, source: Any) -> None:
+        targets = _targets(source)
+        if targets is not None and not np.isfinite(targets.astype(np.float64)).all():
+            raise ValueError(f"Regression: {name} targets must be finite")
+
+
+_MAX_CHARTS = 8
+
+
+class _AbsoluteError(MeanMetric):
+    def update(self, outputs: Any, targets: Any) -> None:  # type: ignore[override]
+        x, y = _same_shape(outputs, targets)
+        super().update((x - y).abs().mean(), len(targets))
+
+
+def _same_shape(outputs: lucid.Tensor, targets: lucid.Tensor) -> tuple[lucid.Tensor, lucid.Tensor]:
+    """Both as float32, (N, 1) like (N,): to subtract one from the other would give (N, N)."""
+    if outputs.ndim == targets.ndim + 1 and outputs.shape[-1] == 1:
+        outputs = outputs.squeeze(-1)
+    if outputs.shape != targets.shape:
+        raise ValueError(f"Regression: outputs must have the shape {targets.shape} of the targets, got {outputs.shape}")
+    return outputs.float(), targets.float()
+
+
+def _targets(source: Any) -> np.ndarray | None:
+    """All targets, if ``source`` is a tuple of arrays."""
+    if not isinstance(source, tuple) or len(source) != 2:
+        return None
+    return np.asarray(source[1].numpy() if isinstance(source[1], lucid.Tensor) else source[1])
+
+
+def _finite(value: float) -> float:
+    """0 for a result that is undefined: rows of a history are numbers."""
+    return value if np.isfinite(value) else 0.0
+
+
+def evaluated(task: Task, seen: list[tuple[np.ndarray, np.ndarray]], split: str) -> tuple[dict[str, float], list[str]]:
+    """The results of a task and its parts of the report, from the batches of all processes."""
+    if not dist.all_reduce(lucid.tensor(len(seen)), "min").item():
+        count = dist.get_world_size()
+        raise ValueError(f"{type(task).__name__}: expected a {split} sample for each of {count} processes")
+    outputs, targets = (_gathered(np.concatenate(part)) for part in zip(*seen, strict=True))
+    return task.results(outputs, targets), task.sections(outputs, targets, split)
+
+
+def _gathered(own: np.ndarray) -> np.ndarray:
+    """The rows of all processes."""
+    if dist.get_world_size() == 1:
+        return own
+    counts = [int(one.item()) for one in dist.all_gather(lucid.tensor([len(own)]))]
+    padded = np.zeros((max(counts), *own.shape[1:]), np.float32)  # all processes send equally many
+    padded[: len(own)] = own
+    parts = dist.all_gather(lucid.tensor(padded))
+    return np.concatenate([one.numpy()[:count] for one, count in zip(parts, counts, strict=True)])
+
+
+def check_task(task: Task, has_other_loss: bool, train: Any, test: Any) -> None:
+    """Raise a ``ValueError`` if a trainer has another loss, or data with unsuitable targets."""
+    if has_other_loss:
+        raise ValueError("Trainer: a task has a loss and classes of its own; pass either the task or these")
+    task.check("train", train)
+    task.check("test", test)
+
+
+def task_metrics(task: Task | None, more: Mapping[str, Metric] | None) -> dict[str, Metric]:
+    return {**({} if task is None else task.metrics()), **(more or {})}

@@ -1,0 +1,148 @@
+"""Distillation: its formulas, and a model that learns from a perfect teacher what wrong labels hide."""
+
+import numpy as np
+import pytest
+
+import lucid
+from lucid import data, models, nn, training
+from lucid.training.distillation import similarity_distance, soft_cross_entropy
+
+
+def log_softmax(x):
+    x = x - x.max(1, keepdims=True)
+    return x - np.log(np.exp(x).sum(1, keepdims=True))
+
+
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+def test_outputs_are_compared_by_divergence(temperature):
+    rng = np.random.default_rng(0)
+    own, taught = rng.normal(scale=3, size=(2, 7, 5))
+    a, b = log_softmax(own / temperature), log_softmax(taught / temperature)
+    want = (np.exp(b) * (b - a)).sum(1).mean() * temperature**2
+    x = lucid.tensor(own.astype(np.float32), requires_grad=True)
+    loss = soft_cross_entropy(x, lucid.tensor(taught.astype(np.float32)), temperature)
+    assert loss.item() == pytest.approx(want, rel=1e-5)
+    loss.backward()
+    np.testing.assert_allclose(x.grad.numpy(), temperature * (np.exp(a) - np.exp(b)) / 7, atol=1e-6)
+    assert soft_cross_entropy(x, x.detach() + 3, temperature).item() == pytest.approx(0, abs=1e-6)
+
+
+def test_features_are_compared_by_what_is_similar():
+    rng = np.random.default_rng(1)
+    own, taught = rng.normal(size=(6, 4)), rng.normal(size=(6, 9))
+
+    def rows(x):
+        products = x @ x.T
+        return products / np.linalg.norm(products, axis=1, keepdims=True)
+
+    want = ((rows(own) - rows(taught)) ** 2).sum(1).mean()
+    found = similarity_distance(lucid.tensor(own.astype(np.float32)), lucid.tensor(taught.astype(np.float32)))
+    assert found.item() == pytest.approx(want, rel=1e-5)
+    turn, _ = np.linalg.qr(rng.normal(size=(4, 4)))
+    turned = lucid.tensor((own @ turn * 3).astype(np.float32))
+    assert similarity_distance(turned, lucid.tensor(own.astype(np.float32))).item() == pytest.approx(0, abs=1e-6)
+
+
+class Oracle(nn.Module):
+    """Knows the class of every training image."""
+
+    def __init__(self, images, labels):
+        super().__init__()
+        rows = images.reshape(len(images), -1).astype(np.float32)
+        self.register_buffer("rows", lucid.tensor(rows))
+        self.register_buffer("squares", lucid.tensor((rows**2).sum(1)))
+        self.register_buffer("logits", lucid.tensor(8 * np.eye(10, dtype=np.float32)[labels]))
+
+    def forward(self, x):
+        nearest = (2 * x.flatten(1) @ self.rows.T - self.squares).argmax(dim=1)
+        return self.logits[nearest]
+
+
+def test_a_perfect_teacher_is_reached():
+    """All labels are wrong, the teacher knows the right ones: the digits are learned from it alone."""
+    pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
+    train, test = (data.Digits(train=one) for one in (True, False))
+    x, x_test = ((one.data.astype(np.float32) / 16 - 0.3) / 0.4 for one in (train, test))
+    wrong = (train.targets + np.random.default_rng(0).integers(1, 10, len(train))) % 10
+    teacher = Oracle(x, train.targets)
+    lucid.manual_seed(0)
+    student = nn.Sequential(nn.Flatten(), nn.Linear(64, 96), nn.GELU(), nn.Linear(96, 10))
+    recipe = training.Recipe(epochs=15, batch_size=64, lr=1e-2, warmup_epochs=1, label_smoothing=0.0)
+    one = training.Trainer(
+        student, recipe, train=(x, wrong), test=(x_test, test.targets),
+        distillation=training.Distillation(teacher, weight=1.0, temperature=2.0),
+    )  # fmt: skip
+    one.fit(progress=False)
+    with lucid.no_grad():
+        learned = student(lucid.tensor(x)).argmax(dim=1).numpy()
+        taught = teacher(lucid.tensor(x)).argmax(dim=1).numpy()
+        right = (teacher(lucid.tensor(x_test)).argmax(dim=1).numpy() == test.targets).mean()
+    assert (taught == train.targets).all() and (learned == taught).mean() > 0.995
+    assert one.evaluate().accuracy > 0.955 and right > 0.97
+    assert one.history[-1]["train_loss"] < 0.05 * one.history[0]["train_loss"]
+
+
+def images(count=8):
+    return lucid.tensor(np.random.default_rng(2).normal(size=(count, 3, 8, 8)).astype(np.float32))
+
+
+def network(width=8, classes=3, seed=0):
+    lucid.manual_seed(seed)
+    return models.ConvNeXt(classes, (1, 1), (4, width), patch_size=2)
+
+
+def test_the_parts_of_the_loss():
+    model, teacher = network().eval(), network(16, seed=1)
+    x = images()
+    for options in ({"weight": 0.25}, {"weight": 0.0, "features": 2.0}, {"weight": 0.5, "features": 1.0}):
+        distillation = training.Distillation(teacher, temperature=3.0, **options)
+        outputs, added = distillation(model, x)
+        features = [one.forward_head(one.forward_features(x), pre_logits=True) for one in (model, teacher)]
+        want = options["weight"] * soft_cross_entropy(model(x), teacher(x), 3.0).item()
+        want += options.get("features", 0.0) * similarity_distance(*features).item()
+        assert added.item() == pytest.approx(want, rel=1e-4)
+        np.testing.assert_allclose(outputs.detach().numpy(), model(x).detach().numpy(), atol=1e-6)
+        total = distillation.combine(lucid.tensor(2.0), added).item()
+        assert total == pytest.approx((1 - options["weight"]) * 2 + want, rel=1e-5)
+        added.backward()
+        assert all(p.grad is None for p in teacher.parameters()) and not teacher.training
+        assert any(p.grad is not None for p in model.parameters())
+
+
+def test_a_teacher_with_other_classes_and_inputs():
+    model, teacher, x = network().eval(), network(classes=5, seed=1).eval(), images()
+    distillation = training.Distillation(teacher, weight=1.0, columns=[4, 0, 2], prepare=lambda x: x.flip(-1))
+    _, added = distillation(model, x)
+    want = soft_cross_entropy(model(x), teacher(x.flip(-1)).index_select(1, lucid.tensor([4, 0, 2])), 2.0)
+    assert added.item() == pytest.approx(want.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"weight": 1.5}, ValueError, r"weight must be in \[0, 1\], got 1.5"),
+        ({"temperature": 0}, ValueError, "temperature must be above 0"),
+        ({"features": -1.0}, ValueError, "features must be at least 0"),
+        ({"teacher": nn.Linear(2, 3), "features": 1.0}, TypeError, "need a teacher with forward_features, got Linear"),
+    ],
+)
+def test_wrong_options_are_explained(options, error, message):
+    with pytest.raises(error, match=message):
+        training.Distillation(**{"teacher": network(), **options})
+
+
+def test_unequal_outputs_are_explained():
+    with pytest.raises(ValueError, match=r"must have the shape \(8, 3\) of the model's, got \(8, 5\)"):
+        training.Distillation(network(classes=5))(network(), images())
+
+
+def test_compiled_steps_agree():
+    x, y = images(16).numpy(), np.arange(16) % 3
+    losses = []
+    for compile in (False, True):
+        recipe = training.Recipe(epochs=2, batch_size=8, lr=1e-2, warmup_epochs=0)
+        distillation = training.Distillation(network(16, seed=1), weight=0.5, features=1.0)
+        one = training.Trainer(network(), recipe, train=(x, y), distillation=distillation, compile=compile)
+        one.fit(progress=False)
+        losses.append([row["train_loss"] for row in one.history])
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-3)

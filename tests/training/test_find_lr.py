@@ -1,0 +1,81 @@
+"""The learning rate finder: where the loss falls, and that nothing remains of it."""
+
+import numpy as np
+import pytest
+
+import lucid
+from lucid import nn, training
+from lucid.training import LRCurve, find_lr
+
+
+def trainer(lr=1e-2, **options):
+    lucid.manual_seed(0)
+    model = nn.Sequential(nn.Linear(5, 32), nn.GELU(), nn.Dropout(0.2), nn.Linear(32, 3))
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(100, 5)).astype(np.float32)
+    recipe = training.Recipe(epochs=2, batch_size=20, lr=lr, ema=0.9, **options)
+    return training.Trainer(model, recipe, train=(x, x[:, :3].argmax(axis=1)))
+
+
+def test_the_loss_falls_and_then_explodes():
+    curve = find_lr(trainer(optimizer="sgd", clip_norm=0.0, label_smoothing=0.0), low=1e-4, high=1e4, steps=80)
+    np.testing.assert_allclose(curve.lrs, np.geomspace(1e-4, 1e4, 80)[: len(curve.lrs)])
+    assert len(curve.lrs) < 80  # it stopped early
+    lowest = int(curve.smoothed.argmin())
+    assert curve.smoothed[lowest] < 0.9 * curve.smoothed[0] and curve.smoothed[-1] > 2 * curve.smoothed[lowest]
+    assert 1e-3 < curve.suggestion < curve.lrs[lowest]
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_training_is_as_if_nothing_had_happened(optimizer):
+    results = []
+    for is_searched in (False, True):
+        one = trainer(optimizer=optimizer)
+        if is_searched:
+            find_lr(one, steps=12)
+        one.fit(progress=False)
+        rows = [[row["train_loss"], row["train_accuracy"], row["lr"]] for row in one.history]
+        results.append((rows, [p.detach().numpy() for p in one.model.parameters()], one.weights()))
+    assert results[0][0] == results[1][0]
+    for before, after in zip(results[0][1], results[1][1], strict=True):
+        np.testing.assert_array_equal(before, after)
+    for name, tensor in results[0][2].items():
+        np.testing.assert_array_equal(tensor.numpy(), results[1][2][name].numpy())
+
+
+def test_the_suggestion_is_the_steepest_descent():
+    lrs = np.geomspace(1e-4, 1, 5)
+    assert LRCurve(lrs, lrs, np.array([3, 2.9, 1.5, 1.2, 9.0])).suggestion == pytest.approx(1e-2)
+    assert np.isnan(LRCurve(lrs, lrs, np.array([1, 2, 3, 4, 5.0])).suggestion)
+
+
+def test_the_curve_is_drawn(tmp_path):
+    pytest.importorskip("matplotlib", reason="drawn with matplotlib")
+    image = pytest.importorskip("PIL.Image", reason="read with Pillow")
+    lrs = np.geomspace(1e-4, 1, 5)
+    for number, values in enumerate(([3, 2.9, 1.5, 1.2, 9.0], [1, 2, 3, 4, 5.0], [1, 1, 1, 1, 1.0])):
+        LRCurve(lrs, np.array(values), np.array(values)).plot(tmp_path / f"{number}.png")
+        with image.open(tmp_path / f"{number}.png") as picture:
+            assert picture.size == (910, 520)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"low": 0}, "low must be above 0"),
+        ({"low": 1.0, "high": 0.5}, "high must be above 1"),
+        ({"steps": 9}, "steps must be at least 10"),
+    ],
+)
+def test_wrong_options_are_explained(options, message):
+    with pytest.raises(ValueError, match=message):
+        find_lr(trainer(), **options)
+
+
+def test_trainers_that_cannot_be_searched():
+    with pytest.raises(ValueError, match="lr must be above 0"):
+        find_lr(trainer(lr=0.0))
+    one = trainer()
+    one.fit(progress=False)
+    with pytest.raises(ValueError, match="the trainer has begun"):
+        find_lr(one)
