@@ -68,7 +68,7 @@ class Settings(Recipe):
 
 # Most of the time goes into matrix products, so images are small at first. docs/cifar10.md compares the choices.
 LAPTOP = {
-    "epochs": 14,
+    "epochs": 24,
     "warmup_epochs": 1,
     "depths": (2, 2, 2),
     "dims": (64, 128, 192),
@@ -82,7 +82,7 @@ LAPTOP = {
     "schedule": "linear",
     "momentum": 0.95,
     "beta2": 0.98,
-    "image_sizes": (16, 24, 32),
+    "image_sizes": (24, 32),
 }
 # With the usual 4x4 stem, 32x32 images reach 75 to 81 % on CIFAR-10, whatever the size of the model. A stem of half the
 # stride costs four times the compute.
