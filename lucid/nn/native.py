@@ -1,7 +1,5 @@
 """PyTorch's lower-level name of batch normalization, as ``lucid.native_batch_norm``."""
 
-import mlx.core as mx
-
 from lucid._creation import empty
 from lucid._tensor import Tensor
 from lucid.nn import functional
@@ -24,7 +22,7 @@ def native_batch_norm(
     """
     out = functional.batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
     if not training:
-        wide = mx.float64 if out.dtype == mx.float64 else mx.float32
-        return out, empty(0, dtype=wide), empty(0, dtype=wide)
+        return out, empty(0, dtype=out.dtype), empty(0, dtype=out.dtype)
     _, mean, var = normalization.batch_norm_of_batch(input, None, None, eps, "channels_first")
-    return out, mean.detach(), elementwise.rsqrt(var + eps).detach()
+    deviation = elementwise.rsqrt(var + eps)
+    return out, mean.detach().to(out.dtype), deviation.detach().to(out.dtype)
