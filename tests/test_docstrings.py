@@ -14,7 +14,8 @@ from lucid import data, distributions, evaluation, metrics, models, nn, optim, t
 
 MODULES = [
     "lucid", "lucid.amp", "lucid.autograd", "lucid.checkpoint", "lucid.data", "lucid.data.augment",
-    "lucid.data.transforms", "lucid.distributed", "lucid.distributions", "lucid.evaluation", "lucid.export",
+    "lucid.data.transforms", "lucid.distributed", "lucid.distributions", "lucid.evaluation", "lucid.explain",
+    "lucid.export",
     "lucid.fft", "lucid.func", "lucid.linalg", "lucid.masked", "lucid.memory", "lucid.metrics",
     "lucid.models", "lucid.nn", "lucid.nn.functional", "lucid.nn.init", "lucid.nn.utils", "lucid.optim",
     "lucid.optim.lr_scheduler", "lucid.optim.swa_utils", "lucid.autograd.functional", "lucid.autograd.graph",

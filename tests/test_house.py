@@ -52,7 +52,7 @@ LEVELS = [
     ["_summary"],
     ["amp", "func", "metrics", "checkpoint", "distributed", "_compile", "models"],
     ["_profile"],
-    ["evaluation", "export"],
+    ["explain", "evaluation", "export"],
     ["training"],
     ["benchmark"],
     ["torch"],
@@ -64,7 +64,7 @@ LEVEL = {unit: level for level, row in enumerate(LEVELS) for unit in row}
 WHOLE = LEVEL["export"]
 # The only packages that may be imported inside a function: the extras. Everything else stands at the top of the file.
 OPTIONAL = {"PIL", "pillow_heif", "huggingface_hub", "tqdm", "matplotlib", "sklearn", "tensorboardX"}
-OPTIONAL |= {"coremltools", "onnx", "onnxruntime"}
+OPTIONAL |= {"coremltools", "onnx", "onnxruntime", "gradio", "fastapi", "uvicorn"}
 MAX_LINES = 500
 # _device explains a missing MLX backend and loads OpenBLAS before mlx.core is imported.
 LATE = {("_device", "mlx")}

@@ -27,7 +27,7 @@ MODULES = [
     "lucid.data.augment", "lucid.data.transforms", "lucid.training", "lucid.evaluation", "lucid.metrics",
     "lucid.checkpoint", "lucid.amp", "lucid.autograd", "lucid.distributed", "lucid.random",
     "lucid.linalg", "lucid.masked", "lucid.memory",
-    "lucid.serialization", "lucid.export", "lucid.utils",
+    "lucid.serialization", "lucid.explain", "lucid.export", "lucid.utils",
 ]  # fmt: skip
 
 

@@ -12,6 +12,7 @@ COMMANDS = {
     "finetune": "fine-tune a pretrained ConvNeXt on a folder of photos",
     "pretrain": "pre-train a ConvNeXt on images without labels",
     "classify": "classify images with a published checkpoint or a model of your own",
+    "serve": "serve a page on this computer that classifies photos and shows heat maps",
     "segment": "train on photos with masks, or segment photos: a class for every pixel",
     "probe": "measure what the features of a model know of a folder of photos",
     "export": "write a model as a program for MLX or ONNX, or as weights for another library",

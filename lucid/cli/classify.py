@@ -5,39 +5,48 @@
     lucid classify cat.jpg --model convnextv2_base.fcmae_ft_in22k_in1k_384
     lucid classify cat.jpg --model convnext_tiny_1k_224_ema.pth --image-size 288
     lucid classify digit.png --model runs/digits --top 3
-    lucid classify photos --json | jq .path                    # one JSON object per image
+    lucid classify photos --csv classes.csv                    # path, class, probability, class_2, probability_2, ...
+    lucid classify photos --jsonl - | jq .path                 # one JSON object per image
+    lucid classify photos --model runs/pets --copy-to sorted   # copies in sorted/cat, sorted/dog, ...
+    lucid classify photos --model runs/pets --explain heat --sheet sheet.png   # what the best class is based on
 
-EXIF orientation is applied, and transparent areas become white. Images that cannot be read are reported and skipped.
+Folders are searched with their subfolders. Every file in them is classified or named with the reason why it was not,
+and the numbers are printed at the end. Results appear batch by batch, in the order of the names, while other threads
+decode the next images. Ctrl-C leaves complete lines and complete copies.
+
+EXIF orientation is applied, and transparent areas become white. HEIC photos need pillow-heif, which the extra vision
+brings.
+
 The exit code is 0 on success, 1 if no image could be read or a download fails, 2 for a usage error, and 130 after
 Ctrl-C.
-Requires pip install "lucid-mlx[train]".
+Requires pip install "lucid-mlx[vision]", or "lucid-mlx[train]" for a progress bar and names in all alphabets on the
+sheet.
 """
 
 import argparse
+import contextlib
 import io
-import json
+import os
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
-from tqdm import tqdm
 
 import lucid
-from lucid import memory, models, nn
+from lucid import explain, memory, models, nn
 from lucid._files import write_atomically
 from lucid.cli._common import Parser, add_bits_option, add_device_option, message_of, positive, quantize, use_device
 from lucid.cli.contact_sheet import Caption, ContactSheet, shrunk
-from lucid.data import ImageError
-from lucid.data.decoding import FORMATS, opened_image
-from lucid.data.image_folder import IMG_EXTENSIONS, is_ignored
+from lucid.cli.photos import Prepared, Skipped, find_photos, prepared
+from lucid.cli.results import CsvWriter, JsonWriter, Lines, Predictions, TextWriter, Writer, uninterrupted
+from lucid.cli.sorted_copies import SortedCopies, put
 from lucid.training.optimizer import gigabytes
 from lucid.training.photo_dataset import printable
 
 SHEET_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
-# JPEGs of more than 8 times the model's size are decoded at a reduced size, which changes no digit that is printed.
-SIZES_TO_DECODE = 8
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -51,129 +60,209 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--image-size", type=positive, metavar="PX", help="image size, if other than the model's own")
     parser.add_argument("--top", type=positive, default=5, metavar="N", help="classes per image (default: 5)")
     parser.add_argument("--batch-size", type=positive, default=16, metavar="N", help="images per batch (default: 16)")
+    parser.add_argument("--csv", metavar="FILE", help="write a CSV file; - is standard output")
+    parser.add_argument("--jsonl", metavar="FILE", help="write JSON lines, one object per image; - is standard output")
+    parser.add_argument("--json", action="store_const", const="-", dest="jsonl", help="the same as --jsonl -")
+    parser.add_argument(
+        "--copy-to", "--move-to", type=Path, metavar="FOLDER",
+        help="copy each image into FOLDER/CLASS; the originals stay, and nothing is overwritten",
+    )  # fmt: skip
+    parser.add_argument(
+        "--explain", type=Path, metavar="FOLDER",
+        help="write each image, as the model sees it, with a heat map of the best class (Grad-CAM) into FOLDER, and "
+        "show that on the sheet; nothing is overwritten",
+    )  # fmt: skip
     parser.add_argument(
         "--sheet", type=Path, metavar="FILE", help="write a contact sheet of images and predictions (PNG, JPEG or WebP)"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object per image, one per line")
     add_bits_option(parser)
     add_device_option(parser)
     return parser
 
 
+class Results:
+    """All that is made of the predictions: lines, copies, heat maps, the sheet; and how many files there were."""
+
+    def __init__(self, args: argparse.Namespace, model: nn.Module, total: int, progress: "Progress") -> None:
+        self._total, self._progress = total, progress
+        self._classified = self._skipped = 0
+        self._lines: list[Lines] = []
+        self._writers: list[Writer] = []
+        for place, kind in ((args.csv, CsvWriter), (args.jsonl, JsonWriter)):
+            if place is not None:
+                self._add_writer(kind, place)
+        if not self._writers:
+            self._add_writer(TextWriter, "-")
+        self._copies = args.copy_to and SortedCopies(args.copy_to, model.class_names)
+        self._heat_maps: Path | None = args.explain
+        title = f"{model.checkpoint_name}, {model.preprocessing.image_size} px"
+        self._sheet = ContactSheet(title) if args.sheet else None
+
+    def _add_writer(self, kind: Any, place: str) -> None:
+        self._lines.append(Lines(place))
+        self._writers.append(kind(self._lines[-1]))
+
+    def close(self) -> None:
+        for one in self._lines:
+            one.close()
+
+    @property
+    def classified(self) -> int:
+        return self._classified
+
+    @property
+    def done(self) -> int:
+        return self._classified + self._skipped
+
+    def skip(self, one: Skipped) -> None:
+        with uninterrupted():
+            self._progress.report(f"{printable(str(one.path))}: {one.reason}; skipped")
+            self._skipped += one.files
+
+    def add(self, one: Prepared, predictions: Predictions, heat: lucid.Tensor | None) -> None:
+        """Write everything about an image, whatever Ctrl-C says meanwhile."""
+        with uninterrupted():
+            for writer in self._writers:
+                writer.write(one.path, predictions)
+            if self._copies:
+                self._copies.add(one.path, predictions[0][0])
+            shown = one.thumbnail
+            if heat is not None and self._heat_maps is not None:
+                picture = explain.overlay(one.crop, heat)
+                self._heat_maps.mkdir(parents=True, exist_ok=True)
+                put(self._heat_maps, f"{one.path.stem}.png", picture.save)
+                shown = shrunk(picture)
+            if self._sheet is not None and shown is not None:
+                named = [(name, probability) for _, name, probability in predictions]
+                self._sheet.add(shown, Caption(printable(one.path.name), named))
+            self._classified += 1
+
+    def write_sheet(self, path: Path) -> None:
+        if self._sheet is not None and self._classified:
+            content = io.BytesIO()
+            self._sheet.draw().save(content, Image.registered_extensions()[path.suffix.lower()], quality=90)
+            write_atomically(path, content.getvalue())
+
+    def summary(self) -> str:
+        """How many files were classified and skipped, such as "3 files: 2 classified, 1 skipped"."""
+        parts = [f"{self._classified} classified"]
+        if self._skipped:
+            parts.append(f"{self._skipped} skipped")
+        if self.done < self._total:
+            parts.append(f"{self._total - self.done} not reached")
+        return f"{self._total} file{'s' * (self._total != 1)}: {', '.join(parts)}"
+
+
 def classify(args: argparse.Namespace) -> int:
     """Classify all images, batch by batch. Returns the number of images that could be read."""
-    paths = find_images(args.images)
-    if args.sheet and args.sheet.suffix.lower() not in SHEET_SUFFIXES:
-        raise ValueError(f"--sheet must end with .png, .jpg, .jpeg or .webp, got {args.sheet}")
-    if args.sheet and not args.sheet.absolute().parent.is_dir():
-        raise ValueError(f"--sheet {args.sheet}: there is no folder {args.sheet.absolute().parent}")
+    check_outputs(args)
+    entries = find_photos(args.images, [one for one in (args.copy_to, args.explain) if one is not None])
     model = models.from_checkpoint(args.model, image_size=args.image_size)
     quantize(model, args.bits)
     if not model.class_names:
         raise ValueError(f"--model {args.model} has no classifier; its outputs are features")
     size = model.preprocessing.image_size
-    batch_bytes = min(args.batch_size, len(paths)) * 12 * size**2
+    batch_bytes = min(args.batch_size, len(entries)) * 12 * size**2
     if batch_bytes > memory.total():
         raise ValueError(
             f"--batch-size {args.batch_size} makes batches of {gigabytes(batch_bytes)} at {size} px, "
             f"this device has {gigabytes(memory.total())}"
         )
     print(f"{model.checkpoint_name}: {len(model.class_names)} classes, {model.preprocessing}", file=sys.stderr)
-    sheet = ContactSheet(f"{model.checkpoint_name}, {model.preprocessing.image_size} px")
-    count = 0
-    with tqdm(total=len(paths), unit=" images", disable=None if len(paths) > args.batch_size else True) as progress:
-        for batch in in_batches(prepared(model, paths, bool(args.sheet)), args.batch_size):
-            rows = probabilities(model, lucid.stack([one.pixels for one in batch]))
-            for one, row in zip(batch, rows, strict=True):
-                values, numbers = row.topk(min(args.top, len(model.class_names)))
-                found = list(zip(numbers.tolist(), values.tolist(), strict=True))
-                print_classes(model, one.path, found, args.json)
-                if one.thumbnail is not None:
-                    named = [(model.class_names[number], probability) for number, probability in found]
-                    sheet.add(one.thumbnail, Caption(printable(one.path.name), named))
-            count += len(batch)
-            progress.update(len(batch))
-    if args.sheet and count:
-        content = io.BytesIO()
-        sheet.draw().save(content, Image.registered_extensions()[args.sheet.suffix.lower()], quality=90)
-        write_atomically(args.sheet, content.getvalue())
-    return count
-
-
-def find_images(places: Iterable[str]) -> list[Path]:
-    """The files given, and the images in the folders given and their subfolders, sorted.
-
-    Places without an image are reported, unless there is nothing else.
-
-    Raises:
-        ValueError: None of them has an image.
-    """
-    found: list[Path] = []
-    faults = []
-    for place in map(Path, places):
-        if place.is_dir():
-            inside = _images_in(place)
-            found += inside
-            if not inside:
-                faults.append(f"there are no images in {place}")
-        elif place.exists():
-            found.append(place)
-        else:
-            faults.append(f"there is no file or folder {place}")
-    if faults and not found:
-        raise ValueError(printable("; ".join(faults)))
-    for fault in faults:
-        print(f"{printable(fault)}; skipped", file=sys.stderr)
-    return found
-
-
-def _images_in(folder: Path) -> list[Path]:
-    """The images in a folder and its subfolders, also in formats that Pillow may lack, such as HEIC."""
-    suffixes = {*IMG_EXTENSIONS, *(suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS)}
-    return sorted(
-        one
-        for one in folder.rglob("*")
-        if one.suffix.lower() in suffixes
-        and not any(map(is_ignored, one.relative_to(folder).parts))
-        and (one.is_file() or one.is_symlink())
+    total = sum(one.files if isinstance(one, Skipped) else 1 for one in entries)
+    images = prepared(
+        model, entries, args.batch_size, thumbnails=args.sheet is not None, crops=args.explain is not None
     )
+    to_terminal = "-" in (args.csv, args.jsonl) or (args.csv is None and args.jsonl is None)
+    progress = Progress(total, total > args.batch_size and not (to_terminal and sys.stdout.isatty()))
+    results = Results(args, model, total, progress)
+    try:
+        for batch in in_batches(images, args.batch_size, results):
+            for one, predictions, heat in predicted(model, batch, args.top, args.explain is not None):
+                results.add(one, predictions, heat)
+            progress.update(results.done)
+        results.write_sheet(args.sheet)
+    finally:
+        images.close()
+        progress.close()
+        results.close()
+        if results.done:
+            print(results.summary(), file=sys.stderr)
+    return results.classified
 
 
-@dataclass
-class Prepared:
-    """An image as the model takes it; the decoded image, which may be a thousand times larger, is not kept."""
+def check_outputs(args: argparse.Namespace) -> None:
+    """Raise ValueError where an output cannot be what an option says."""
+    if args.sheet and args.sheet.suffix.lower() not in SHEET_SUFFIXES:
+        raise ValueError(f"--sheet must end with .png, .jpg, .jpeg or .webp, got {args.sheet}")
+    files = {"--csv": args.csv, "--jsonl": args.jsonl, "--sheet": args.sheet}
+    paths = {option: os.path.abspath(place) for option, place in files.items() if place is not None and place != "-"}
+    for option, path in paths.items():
+        if not os.path.isdir(os.path.dirname(path)):
+            raise ValueError(f"{option} {files[option]}: there is no folder {os.path.dirname(path)}")
+        if os.path.isdir(path):
+            raise ValueError(f"{option} {files[option]} is a folder, expected a file")
+    if len(set(paths.values())) < len(paths) or args.csv == args.jsonl == "-":
+        raise ValueError("--csv, --jsonl and --sheet must be different files")
+    for option, folder in (("--copy-to", args.copy_to), ("--explain", args.explain)):
+        if folder is not None and folder.exists() and not folder.is_dir():
+            raise ValueError(f"{option} {folder} is not a folder")
+        if folder is not None and any(os.path.realpath(place) == os.path.realpath(folder) for place in args.images):
+            raise ValueError(f"{option} must be another folder than that of the images, got {folder}")
 
-    path: Path
-    pixels: lucid.Tensor  # (C, H, W)
-    thumbnail: Image.Image | None  # for the contact sheet
 
+class Progress:
+    """A bar that shows how many files are done, if tqdm is installed."""
 
-def prepared(model: nn.Module, paths: Sequence[Path], for_sheet: bool) -> Iterator[Prepared]:
-    """The images that can be read; the others are reported."""
-    if model.in_chans not in (1, 3):
-        raise ValueError(f"the model expects {model.in_chans}-channel images; only 1 and 3 channels are supported")
-    short_side = SIZES_TO_DECODE * model.preprocessing.resize_size
-    for path in paths:
-        try:
-            with opened_image(path, short_side) as image:
-                thumbnail = shrunk(image) if for_sheet else None
-                pixels = model.preprocessing(image if model.in_chans == 3 else image.convert("L"))
-                del image  # not alive when the next one is decoded
-        except ImageError as error:
-            print(f"{printable(str(error))}; skipped", file=sys.stderr)
+    def __init__(self, total: int, is_shown: bool) -> None:
+        self._tqdm = None
+        with contextlib.suppress(ImportError):
+            from tqdm import tqdm
+
+            self._tqdm = tqdm
+        self._bar = self._tqdm(total=total, unit=" files", disable=None) if self._tqdm and is_shown else None
+
+    def update(self, done: int) -> None:
+        if self._bar is not None:
+            self._bar.update(done - self._bar.n)
+
+    def report(self, line: str) -> None:
+        """Write a line to standard error, above the bar."""
+        if self._bar is None or self._tqdm is None:
+            print(line, file=sys.stderr)
         else:
-            yield Prepared(path, pixels[: model.in_chans], thumbnail)
+            self._tqdm.write(line, file=sys.stderr)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
 
 
-def in_batches(images: Iterator[Prepared], size: int) -> Iterator[list[Prepared]]:
+def in_batches(images: Iterator[Prepared | Skipped], size: int, results: Results) -> Iterator[list[Prepared]]:
+    """Batches of the images that could be read; the others are reported."""
     batch: list[Prepared] = []
     for image in images:
+        if isinstance(image, Skipped):
+            results.skip(image)
+            continue
         batch.append(image)
         if len(batch) == size:
             yield batch
             batch = []
     if batch:
         yield batch
+
+
+def predicted(
+    model: nn.Module, batch: list[Prepared], top: int, explains: bool
+) -> Iterator[tuple[Prepared, Predictions, lucid.Tensor | None]]:
+    """Each image with its most probable classes, and a heat map (H, W) of the best one."""
+    pixels = lucid.stack([one.pixels for one in batch])
+    values, numbers = probabilities(model, pixels).topk(min(top, len(model.class_names)), dim=1)
+    heat = explain.grad_cam(model, pixels, numbers[:, 0]) if explains else None
+    for i, (one, row, classes) in enumerate(zip(batch, values.tolist(), numbers.tolist(), strict=True)):
+        found = [(number, model.class_names[number], value) for number, value in zip(classes, row, strict=True)]
+        yield one, found, None if heat is None else heat[i]
 
 
 def probabilities(model: nn.Module, pixels: lucid.Tensor) -> lucid.Tensor:
@@ -183,28 +272,23 @@ def probabilities(model: nn.Module, pixels: lucid.Tensor) -> lucid.Tensor:
     return result
 
 
-def print_classes(model: nn.Module, path: Path, found: Sequence[tuple[int, float]], as_json: bool) -> None:
-    """Print the class numbers and probabilities ``found`` for an image."""
-    if as_json:
-        classes = [{"class": model.class_names[n], "number": n, "probability": round(p, 6)} for n, p in found]
-        print(json.dumps({"path": str(path), "predictions": classes}))
-    else:
-        lines = [f"{probability:8.2%}  {model.class_names[number]}" for number, probability in found]
-        print("\n".join([printable(str(path)), *lines]))
-
-
 def main(argv: list[str] | None = None) -> int:
     parser = make_parser()
     args = parser.parse_args(argv)
     use_device(parser, args.device)
     try:
-        count = classify(args)
+        with warnings.catch_warnings():
+            # Large photos, odd EXIF data: what matters of them is in the reasons.
+            warnings.filterwarnings("ignore", module=r"PIL\.")
+            count = classify(args)
     except models.DownloadError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(f"\n{parser.prog}: interrupted", file=sys.stderr)
         return 130
+    except BrokenPipeError:
+        raise
     except (ValueError, OSError, ImportError) as error:
         parser.error(message_of(error))
     if not count:

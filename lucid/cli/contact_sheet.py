@@ -4,8 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import matplotlib
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 
@@ -71,7 +71,7 @@ def _write(pen: ImageDraw.ImageDraw, left: int, top: int, caption: Caption) -> N
         pen.text((left + _CELL - 6, top + _LINE // 2 - 1), f"{probability:.1%}", _INK, font, "rm")
 
 
-def _shortened(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
+def _shortened(text: str, font: Any, width: float) -> str:
     """``text``, shortened to ``width`` px."""
     if font.getlength(text) <= width:
         return text
@@ -80,6 +80,10 @@ def _shortened(text: str, font: ImageFont.FreeTypeFont, width: float) -> str:
     return text + "…"
 
 
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which comes with matplotlib: Pillow's own font has English letters only."""
+def _font(size: int) -> Any:
+    """DejaVu Sans, which comes with matplotlib, or else Pillow's own font, which has English letters only."""
+    try:
+        import matplotlib
+    except ImportError:
+        return ImageFont.load_default(size)
     return ImageFont.truetype(Path(matplotlib.get_data_path()) / "fonts/ttf/DejaVuSans.ttf", size)

@@ -57,7 +57,7 @@ from lucid.cli._common import (
     saved_settings,
     use_device,
 )
-from lucid.cli.classify import find_images
+from lucid.cli.photos import find_photos
 from lucid.data import augment
 from lucid.training.batches import for_evaluation
 from lucid.training.photo_dataset import printable
@@ -180,7 +180,7 @@ def _fit_batch_size(settings: Settings, pairs: Pairs) -> Settings:
 @lucid.no_grad()
 def predict(args: argparse.Namespace) -> int:
     """Segment all images. Returns the number of those that could be read."""
-    paths = find_images(args.images)
+    paths = [one for one in find_photos(args.images) if isinstance(one, Path)]
     model = models.load_segmenter(args.model)
     if args.window is not None and args.window < 32:
         raise ValueError(f"--window must be at least 32, got {args.window}")

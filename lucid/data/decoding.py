@@ -203,7 +203,7 @@ def _unidentified(path: str) -> str:
     if not start:
         return "the file is empty"
     if start[4:8] == b"ftyp" and start[8:] in _HEIC_BRANDS:
-        return 'Pillow reads HEIC only with pillow-heif: pip install "lucid-mlx[heic]"'
+        return 'Pillow reads HEIC only with pillow-heif: pip install "lucid-mlx[vision]"'
     return "not an image in a supported format"
 
 
@@ -221,7 +221,7 @@ def load_pillow() -> Any:
         except ImportError:
             raise ImportError('open_image: Pillow is required; pip install "lucid-mlx[vision]"') from None
         try:
-            import pillow_heif  # type: ignore[import-not-found]
+            import pillow_heif
 
             pillow_heif.register_heif_opener()
         except ImportError:

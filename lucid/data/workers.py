@@ -10,7 +10,7 @@ import concurrent.futures
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future
 from typing import Any
 
@@ -27,7 +27,7 @@ def run_ahead(
     ahead: int,
     timeout_s: float | None = None,
     begin: Callable[[int], None] | None = None,
-) -> Iterator[Any]:
+) -> Generator[Any, None, None]:
     """Yield the results of ``jobs`` in order, computed by ``num_workers`` threads, at most ``ahead`` in advance.
 
     The threads start immediately, not at the first ``next``. Each calls ``begin`` with its number first. An error
@@ -43,7 +43,7 @@ def run_ahead(
 
 def _run_ahead(
     jobs: Iterator[Job], num_workers: int, ahead: int, timeout_s: float | None, begin: Callable[[int], None] | None
-) -> Iterator[Any]:
+) -> Generator[Any, None, None]:
     """None, then the results. Once started, closing the generator stops the threads."""
     tasks: _Queue = _Queue()
     threads = [

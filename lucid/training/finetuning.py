@@ -8,6 +8,7 @@
     trainer.fit()
 """
 
+import contextlib
 import zlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -23,6 +24,7 @@ from lucid import distributed as dist
 from lucid._files import read_regular
 from lucid.data import augment
 from lucid.data.transforms import DecodeImages, RandomResizedCrop
+from lucid.explain._grad_cam import coarse_map
 from lucid.models import ImageTransform, transforms_for
 from lucid.models.registry import parse
 from lucid.models.weights.save import weights_metadata
@@ -289,7 +291,18 @@ def _run_folder(
         figures=[("images", f"{count:,}", f"{len(photos.skipped):,} unreadable")],
         command=command,
         name=lambda number: photos.name(photos.val[number][0]),
+        heat_maps=lambda trainer, numbers, classes: heat_maps(trainer, transform, photos, numbers, classes),
     )
+
+
+def heat_maps(
+    trainer: Trainer, transform: ImageTransform, photos: Photos, numbers: list[int], classes: list[int]
+) -> np.ndarray:
+    """What the model bases ``classes`` on in validation images: Grad-CAM (N, h, w) with the averaged weights."""
+    images = lucid.stack([transform(data.open_image(photos.val[number][0])) for number in numbers])
+    with contextlib.nullcontext() if trainer.ema is None else trainer.ema.applied():
+        maps = coarse_map("heat_maps", trainer.model, images, classes).numpy()
+    return np.nan_to_num(maps)
 
 
 def load_photos(folder: Path, settings: Settings, run: Path | None = None) -> Photos:

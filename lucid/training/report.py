@@ -45,6 +45,7 @@ class Mistake:
     probability: float  # of the predicted class
     probability_of_truth: float
     name: str = ""  # of its file
+    heat: np.ndarray | None = None  # the image under a heat map of the evidence for the predicted class
 
 
 @dataclass(frozen=True)
@@ -302,21 +303,32 @@ def _pairs(report: Report, counts: np.ndarray) -> str:
 def _mistakes(report: Report) -> str:
     figures = []
     for one in report.mistakes:
-        small = ' class="small"' if max(one.image.shape[:2]) < SMALL_PX else ""
-        data = base64.b64encode(png(one.image)).decode()
+        images = [_image(one.image, one.truth)]
+        if one.heat is not None:
+            images.append(_image(one.heat, f"heat map for {one.predicted}"))
         name = f"<span>{escape(one.name)}</span>" if one.name else ""
         figures.append(
-            f'<figure><img{small} alt="{escape(one.truth)}" src="data:image/png;base64,{data}">'
+            f"<figure>{''.join(images)}"
             f"<b>{escape(one.predicted)}, {one.probability:.0%}</b>"
             f"<span>is {escape(one.truth)}, {one.probability_of_truth:.0%}</span>{name}</figure>"
         )
     if not figures:
         return ""
+    explained = any(one.heat is not None for one in report.mistakes)
+    about = " The heat maps (Grad-CAM) show what the predicted class is based on." if explained else ""
     return (
         "<h2>Worst mistakes</h2>\n"
         '<p class="hint">The most confident wrong predictions: the predicted class, then the true one, each with its'
-        f' probability.</p><div class="mistakes">{"".join(figures)}</div>'
+        f' probability.{about}</p><div class="mistakes">{"".join(figures)}</div>'
     )
+
+
+def _image(image: np.ndarray, description: str, columns: int = 1) -> str:
+    """An image, of which ``columns`` are side by side."""
+    height, width = image.shape[:2]
+    small = ' class="small"' if max(height, width // columns) < SMALL_PX else ""
+    data = base64.b64encode(png(image)).decode()
+    return f'<img{small} alt="{escape(description)}" src="data:image/png;base64,{data}">'
 
 
 def _samples(report: Report) -> str:
@@ -326,13 +338,8 @@ def _samples(report: Report) -> str:
 def _gallery(gallery: Gallery) -> str:
     figures = []
     for one in gallery.samples:
-        height, width = one.image.shape[:2]
-        small = ' class="small"' if max(height, width // gallery.columns) < SMALL_PX else ""
-        data = base64.b64encode(png(one.image)).decode()
         label = f"<span>{escape(one.label)}</span>" if one.label else ""
-        figures.append(
-            f'<figure><img{small} alt="{escape(one.label)}" src="data:image/png;base64,{data}">{label}</figure>'
-        )
+        figures.append(f"<figure>{_image(one.image, one.label, gallery.columns)}{label}</figure>")
     if not figures:
         return ""
     kind = "mistakes wide" if gallery.columns > 1 else "mistakes"

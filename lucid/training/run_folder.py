@@ -23,7 +23,7 @@ import numpy as np
 
 import lucid
 from lucid import distributed as dist
-from lucid import models
+from lucid import explain, models
 from lucid._files import FileLock, lock_file, read_regular, write_atomically
 from lucid.data.download import without_secrets
 from lucid.models.weights.save import extra_options, weights_metadata
@@ -46,6 +46,7 @@ class _Best(NamedTuple):
     confusion: np.ndarray | None
     mistakes: list[tuple[int, int, int, float, float]]
     sections: list[str]
+    heat: Sequence[list[list[float]]] = ()  # (h, w) for each mistake, if the run makes heat maps
 
     def save(self, path: Path) -> None:
         confusion = None if self.confusion is None else self.confusion.tolist()
@@ -60,7 +61,9 @@ class _Best(NamedTuple):
                 return None
             confusion = None if found["confusion"] is None else np.asarray(found["confusion"], dtype=np.int64)
             mistakes = [(int(n), int(t), int(p), float(c), float(o)) for n, t, p, c, o in found["mistakes"]]
-            return cls(epoch, confusion, mistakes, [str(one) for one in found.get("sections", [])])
+            sections = [str(one) for one in found.get("sections", [])]
+            heat = [np.asarray(one, dtype=np.float64).reshape(len(one), -1).tolist() for one in found.get("heat", [])]
+            return cls(epoch, confusion, mistakes, sections, heat if len(heat) == len(mistakes) else ())
         except (OSError, ValueError, TypeError, KeyError):
             return None
 
@@ -78,6 +81,8 @@ class RunFolder:
         figures: More numbers for the top of the report, as (name, value, remark).
         command: The command line, for the report.
         name: ``name(number)`` gives the name of test sample ``number`` for the report.
+        heat_maps: ``heat_maps(trainer, numbers, classes)`` gives heat maps (N, h, w), 0 or more, of test samples for
+            the classes that were predicted, with the weights of the trainer. The report shows them; needs Pillow.
         galleries: ``galleries(trainer)`` gives more images for the report, after every epoch.
     """
 
@@ -89,6 +94,7 @@ class RunFolder:
     figures: Sequence[tuple[str, str, str]] = ()
     command: Sequence[str] = ()
     name: Callable[[int], str] = lambda number: ""
+    heat_maps: Callable[["Trainer", list[int], list[int]], np.ndarray] | None = None
     galleries: Callable[["Trainer"], Sequence[Gallery]] = lambda trainer: ()
     _events: Any = field(default=None, init=False)
     _best: _Best | None = field(default=None, init=False)
@@ -165,7 +171,8 @@ class RunFolder:
             self._best = None
             if trainer.evaluation is not None:
                 found = trainer.evaluation
-                self._best = _Best(best["epoch"], found.confusion, found.mistakes, found.sections)
+                heat = self._explain(trainer, found.mistakes)
+                self._best = _Best(best["epoch"], found.confusion, found.mistakes, found.sections, heat)
                 self._best.save(self.path / "best.json")
         lucid.save(weights, self.path / "last.safetensors", metadata)
         write_atomically(self.path / "history.csv", table(history).encode())
@@ -174,6 +181,13 @@ class RunFolder:
         write_curves(self.path / "curves.png", history, summary, trainer.split)
         self._write_report(trainer, title, best["epoch"])
         self._write_events(history, trainer.split)
+
+    def _explain(self, trainer: "Trainer", mistakes: list[tuple[int, int, int, float, float]]) -> list[Any]:
+        """Heat maps of the mistakes for the predicted classes, as lists with four digits."""
+        if self.heat_maps is None or not mistakes:
+            return []
+        maps = self.heat_maps(trainer, [row[0] for row in mistakes], [row[2] for row in mistakes])
+        return [[[float(f"{value:.4g}") for value in line] for line in one] for one in maps]
 
     def _write_report(self, trainer: "Trainer", title: str, best_epoch: int) -> None:
         names, evaluation, last = trainer.classes, trainer.evaluation, trainer.history[-1]["epoch"]
@@ -184,10 +198,10 @@ class RunFolder:
             which = "the last one"
         mistakes = []
         if self.image is not None and shown is not None:
-            mistakes = [
-                Mistake(self.image(number), names[truth], names[predicted], probability, of_truth, self.name(number))
-                for number, truth, predicted, probability, of_truth in shown.mistakes
-            ]
+            for i, (number, truth, predicted, probability, of_truth) in enumerate(shown.mistakes):
+                image, name = self.image(number), self.name(number)
+                heat = np.asarray(explain.overlay(image, shown.heat[i])) if shown.heat else None
+                mistakes.append(Mistake(image, names[truth], names[predicted], probability, of_truth, name, heat))
         if trainer.first_batch is not None:
             self._samples, trainer.first_batch = augmented_samples(trainer, *trainer.first_batch), None
         report = Report(

@@ -15,14 +15,13 @@ from lucid import models
 from lucid.models.preprocessing import ImageTransform
 from tests.serialization.writing import archive, tensor, text
 
-pytest.importorskip("matplotlib", reason="names are drawn with matplotlib's font")
-pytest.importorskip("tqdm", reason="progress is shown with tqdm")
 pytest.importorskip("PIL", reason="images are read with Pillow")
 
 from PIL import Image
 
 from lucid import training
 from lucid.cli import classify
+from lucid.cli import photos as photo_files
 from lucid.training import small_images
 
 
@@ -232,10 +231,19 @@ def test_files_of_the_system_are_left_out_and_heic_is_reported(capsys, tmp_path,
     (photos / "e.eps").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n")
     code, out, err = run(capsys, photos, "--model", tmp_path / "w.safetensors", "--json")
     assert code == 0 and len(out.splitlines()) == 3
-    assert [Path(line.split(": ")[0]).name for line in err.splitlines() if line.endswith("; skipped")] == ["d.heic"]
+    skipped = dict(line.removesuffix("; skipped").split(": ", 1) for line in err.splitlines() if "; skipped" in line)
+    assert skipped.pop(str(photos / "d.heic"))  # the reason depends on whether pillow-heif is installed
+    assert {str(Path(path).relative_to(photos)): reason for path, reason in skipped.items()} == {
+        "._a.png": "hidden",
+        ".thumbnails": "hidden, 1 file",
+        "__MACOSX": "made by the system, 2 files",
+        "e.eps": "not an image by its name",
+        "notes.txt": "not an image by its name",
+    }
+    assert err.splitlines()[-1] == "10 files: 3 classified, 7 skipped"
 
 
-def test_one_decoded_image_at_a_time_is_in_memory(capsys, tmp_path, photos, monkeypatch):
+def test_one_decoded_image_of_each_thread_is_in_memory(capsys, tmp_path, photos, monkeypatch):
     models.save_checkpoint(network(), tmp_path / "w.safetensors", metadata=METADATA)
     alive, counts, open_file = [], [], Image.open
 
@@ -246,9 +254,12 @@ def test_one_decoded_image_at_a_time_is_in_memory(capsys, tmp_path, photos, monk
         return image
 
     monkeypatch.setattr(Image, "open", counting)
+    monkeypatch.setattr(photo_files, "num_cores", lambda: 2)
+    for number in range(9):
+        noise(number).save(photos / f"{number}.png")
     sheet = tmp_path / "sheet.png"
     code, out, _ = run(capsys, photos, "--model", tmp_path / "w.safetensors", "--json", "--sheet", sheet)
-    assert code == 0 and len(out.splitlines()) == 3 and counts == [0, 0, 0]
+    assert code == 0 and len(out.splitlines()) == 12 and len(counts) == 12 and max(counts) < 2
 
 
 def test_large_jpegs_are_decoded_at_a_reduced_size(capsys, tmp_path, monkeypatch):
@@ -256,7 +267,7 @@ def test_large_jpegs_are_decoded_at_a_reduced_size(capsys, tmp_path, monkeypatch
     models.save_checkpoint(network(), tmp_path / "w.safetensors", metadata=METADATA)
     noise(1, (24, 20)).resize((800, 700), Image.Resampling.BICUBIC).save(tmp_path / "a.jpg")
     sizes = []
-    opened = classify.opened_image
+    opened = photo_files.opened_image
 
     @contextlib.contextmanager
     def recording(path, short_side):
@@ -264,7 +275,7 @@ def test_large_jpegs_are_decoded_at_a_reduced_size(capsys, tmp_path, monkeypatch
             sizes.append(image.size)
             yield image
 
-    monkeypatch.setattr(classify, "opened_image", recording)
+    monkeypatch.setattr(photo_files, "opened_image", recording)
     arguments = (tmp_path / "a.jpg", "--model", tmp_path / "w.safetensors", "--json")
     whole = json.loads(run(capsys, *arguments)[1])["predictions"]
     monkeypatch.setattr("PIL.JpegImagePlugin.JpegImageFile.draft", lambda *_: None)
@@ -309,12 +320,19 @@ def test_the_sheet_shows_images_and_bars(capsys, tmp_path, photos, suffix):
         (["{photo}", "--batch-size", "many"], "must be a positive integer, got 'many'"),
         (["{photo}", "--sheet", "sheet.txt"], "--sheet must end with .png"),
         (["{photo}", "--sheet", "nowhere/sheet.png"], "there is no folder"),
+        (["{photo}", "--csv", "nowhere/a.csv"], "--csv nowhere/a.csv: there is no folder"),
+        (["{photo}", "--jsonl", "{empty}"], "is a folder, expected a file"),
+        (["{photo}", "--csv", "a", "--jsonl", "./a"], "--csv, --jsonl and --sheet must be different files"),
+        (["{photo}", "--csv", "-", "--json"], "--csv, --jsonl and --sheet must be different files"),
+        (["{photo}", "--copy-to", "{photo}"], "a.png is not a folder"),
+        (["{photos}", "--move-to", "{photos}/."], "--copy-to must be another folder than that of the images"),
+        (["{photos}", "--explain", "{photos}"], "--explain must be another folder than that of the images"),
     ],
 )
 def test_errors_are_reported_in_one_line(capsys, tmp_path, photos, files, arguments, fault, monkeypatch):
     monkeypatch.setattr("lucid._device.is_available", lambda kind: kind == "cpu")
     (tmp_path / "empty").mkdir()
-    places = {"photo": photos / "a.png", "empty": tmp_path / "empty", **files}
+    places = {"photo": photos / "a.png", "photos": photos, "empty": tmp_path / "empty", **files}
     with pytest.raises(SystemExit) as caught:
         classify.main([one.format(**places) for one in arguments])
     output = capsys.readouterr()

@@ -137,7 +137,8 @@ def test_the_report_shows_photos_by_name(whole):
     text = (whole.out / "report.html").read_text(encoding="utf-8")
     right = max(round(float(row["val_accuracy"]) * 57) for row in rows_of(whole.out / "history.csv"))
     assert f"{right} of 57 val images are right." in text
-    assert text.count("data:image/png;base64,") == 57 - right + 8  # mistakes, and training images
+    assert text.count("data:image/png;base64,") == 2 * (57 - right) + 8  # mistakes with heat maps, and training images
+    assert text.count('alt="heat map for ') == 57 - right
     assert "20 unreadable" in text and text.count(".jpg</span>") + text.count(".png</span>") <= 57 - right
 
 

@@ -1,10 +1,11 @@
 """open_image: modes and formats, errors for damaged files, and JPEGs decoded at reduced size."""
 
 import importlib
-import importlib.util
 import io
 import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from tests.data.broken_images import broken_files, encoded
 
 Image = pytest.importorskip("PIL.Image", reason="requires Pillow")
 
+ROOT = Path(__file__).parents[2]
 ORIENTATION = 0x0112
 
 
@@ -159,15 +161,25 @@ def test_missing_files_and_folders_raise(tmp_path):
         data.open_image(tmp_path / "a.jpg", 0)
 
 
-@pytest.mark.parametrize("name", ["a.HEIC", "a.jpg"])
-def test_heic_names_the_extra_to_install(tmp_path, name):
+def test_heic_names_the_extra_to_install(tmp_path):
     """Also under another name, as phones export it."""
-    if importlib.util.find_spec("pillow_heif"):
-        pytest.skip("pillow-heif is installed")
-    for brand in (b"heic", b"mif1"):
-        (tmp_path / name).write_bytes(b"\x00\x00\x00\x18ftyp" + brand + bytes(100))
-        with pytest.raises(data.ImageError, match=r'HEIC only with pillow-heif: pip install "lucid-mlx\[heic\]"$'):
-            data.open_image(tmp_path / name)
+    code = (
+        "import sys; sys.modules['pillow_heif'] = None\n"
+        "from lucid import data\n"
+        "for name in sys.argv[1:]:\n"
+        "    try:\n"
+        "        data.open_image(name)\n"
+        "    except data.ImageError as error:\n"
+        "        print(error)\n"
+    )
+    names = []
+    for name in ("a.HEIC", "a.jpg"):
+        for brand in ("heic", "mif1"):
+            names.append(str(tmp_path / f"{brand} {name}"))
+            Path(names[-1]).write_bytes(b"\x00\x00\x00\x18ftyp" + brand.encode() + bytes(100))
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code, *names], capture_output=True, text=True, cwd=ROOT)
+    reason = 'Pillow reads HEIC only with pillow-heif: pip install "lucid-mlx[vision]"'
+    assert done.stdout.splitlines() == [f"{name}: {reason}" for name in names], done.stderr
 
 
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n%%EOF\n"

@@ -39,7 +39,14 @@ def example(epochs=3):
     ]
     mistakes = [
         report.Mistake(rng.integers(0, 256, (8, 6, 3), np.uint8), "cat", CLASSES[1], 0.9, 0.05, "photos/<1>.jpg"),
-        report.Mistake(rng.integers(0, 256, (70, 90), np.uint8), CLASSES[1], "cat", 0.8, 0.1),
+        report.Mistake(
+            rng.integers(0, 256, (70, 90), np.uint8),
+            CLASSES[1],
+            "cat",
+            0.8,
+            0.1,
+            heat=rng.integers(0, 256, (70, 90, 3), np.uint8),
+        ),
     ]
     configuration = {"recipe": "strong", "depths": (2, 2), "compile": True, "augment": None}
     return report.Report(
@@ -77,11 +84,12 @@ def test_the_page_describes_the_run(page):
 
 
 def test_the_images_are_the_mistakes(page):
-    wanted = [one.image for one in example().mistakes]
+    wanted = [each for one in example().mistakes for each in (one.image, one.heat) if each is not None]
     for attributes, pixels in zip(page.all("img"), wanted, strict=True):
         found = image.imread(io.BytesIO(base64.b64decode(attributes["src"].partition(",")[2])))
         np.testing.assert_array_equal(np.round(found * 255).astype(np.uint8), pixels)
-    assert [one.get("class") for one in page.all("img")] == ["small", None]
+    assert [one.get("class") for one in page.all("img")] == ["small", None, None]
+    assert [one["alt"] for one in page.all("img")] == ["cat", CLASSES[1], "heat map for cat"]
     text = " ".join(page.texts)
     assert "<b>dog</b> & co, 90%" in text and "is cat, 5%" in text and "photos/<1>.jpg" in text
 

@@ -1,0 +1,118 @@
+"""Where the results of ``lucid classify`` go: text, JSON lines or CSV, a line at a time."""
+
+import csv
+import io
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Protocol
+
+from lucid.training.photo_dataset import printable
+
+Predictions = Sequence[tuple[int, str, float]]  # number, name and probability of each class, most probable first
+
+
+class Lines:
+    """Lines in a file, or on standard output for ``-``, each complete as soon as it is written.
+
+    The file is opened for the first line, so that a command that fails before leaves an older file as it is.
+    """
+
+    def __init__(self, place: str) -> None:
+        self._place, self._descriptor = place, -1
+
+    def write(self, text: str) -> None:
+        if self._place == "-":
+            sys.stdout.write(text)
+            sys.stdout.flush()
+            return
+        if self._descriptor < 0:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+            self._descriptor = os.open(self._place, flags, 0o666)
+        rest = text.encode("utf-8", "backslashreplace")  # names may have bytes that are not UTF-8
+        while rest:
+            rest = rest[os.write(self._descriptor, rest) :]
+
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+class Writer(Protocol):
+    """Writes the classes of one image after another."""
+
+    def write(self, path: Path, predictions: Predictions) -> None: ...
+
+
+class TextWriter:
+    """The path of an image, and a line for each class."""
+
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
+
+    def write(self, path: Path, predictions: Predictions) -> None:
+        classes = [f"{probability:8.2%}  {name}" for _, name, probability in predictions]
+        self._lines.write("".join(f"{line}\n" for line in [printable(str(path)), *classes]))
+
+
+class JsonWriter:
+    """One JSON object for each image."""
+
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
+
+    def write(self, path: Path, predictions: Predictions) -> None:
+        classes = [{"class": name, "number": n, "probability": round(p, 6)} for n, name, p in predictions]
+        self._lines.write(json.dumps({"path": str(path), "predictions": classes}) + "\n")
+
+
+class CsvWriter:
+    """A header, and one row for each image: path, class, probability, class_2, probability_2, ..."""
+
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
+        self._is_empty = True
+
+    def write(self, path: Path, predictions: Predictions) -> None:
+        rows = []
+        if self._is_empty:
+            ends = ["", *(f"_{rank}" for rank in range(2, len(predictions) + 1))]
+            rows.append(["path", *(column + end for end in ends for column in ("class", "probability"))])
+            self._is_empty = False
+        rows.append([str(path), *(cell for _, name, p in predictions for cell in (name, f"{p:.6f}"))])
+        text = io.StringIO(newline="")
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        self._lines.write(text.getvalue())
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ctrl-C inside the block takes effect at its end; the second one at once."""
+    if threading.current_thread() is not threading.main_thread():  # others are not interrupted
+        yield
+        return
+    former = signal.getsignal(signal.SIGINT)
+    requests: list[int] = []
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        requests.append(number)
+        if len(requests) > 1:
+            raise KeyboardInterrupt
+
+    if former is not signal.default_int_handler:  # ignored, or handled by somebody else
+        yield
+        return
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, former)
+    if requests:
+        raise KeyboardInterrupt
