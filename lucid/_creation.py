@@ -15,7 +15,7 @@ from lucid._dtypes import as_dtype, get_default_dtype
 from lucid._memory_format import check_memory_format
 from lucid._placement import check_placement
 from lucid._tensor import Tensor, tensor
-from lucid._tensor_convert import ReadOnly, as_array, leaf
+from lucid._tensor_convert import ReadOnly, as_array, filled, leaf
 from lucid.ops._common import number_as, sized
 from lucid.ops._types import TensorLike
 from lucid.ops.strided import memory_order, zeros_in_order
@@ -114,17 +114,7 @@ def full(
     """
     check_placement("full", device, layout, out)
     found = None if dtype is None else as_dtype(dtype)
-    return leaf(_filled("full", _checks.shape("full", (size,)), fill_value, found), requires_grad)
-
-
-def _filled(caller: str, shape: tuple[int, ...], fill_value: TensorLike, dtype: mx.Dtype | None) -> mx.array:
-    if isinstance(fill_value, int) and not -(2**63) <= fill_value < 2**64:
-        raise _checks.ArgumentError(f"{caller}: fill_value must fit in 64 bits, got {fill_value}")
-    is_number = isinstance(fill_value, int | float | complex)
-    value = number_as(caller, "fill_value", fill_value, dtype) if is_number and dtype else as_array(fill_value, dtype)
-    if _checks.broadcast_shapes(caller, shape, value.shape) != shape:
-        raise _checks.ArgumentError(f"{caller}: fill_value of shape {value.shape} cannot be broadcast to size {shape}")
-    return mx.full(shape, value)
+    return leaf(filled("full", _checks.shape("full", (size,)), fill_value, found), requires_grad)
 
 
 def zeros_like(
@@ -169,7 +159,7 @@ def _filled_like(
     array = as_array(input)
     check_memory_format(caller, memory_format, array.ndim)
     found = array.dtype if dtype is None else as_dtype(dtype)
-    return leaf(_filled(caller, array.shape, fill_value, found), requires_grad)
+    return leaf(filled(caller, array.shape, fill_value, found), requires_grad)
 
 
 def eye(

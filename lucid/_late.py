@@ -31,7 +31,7 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
     "lucid.serialization": ("", "load", "save"),
     "lucid.special": ("",),
     "lucid.special.elementary": ("i0",),
-    "lucid.special.gamma": ("digamma", "lgamma", "mvlgamma", "polygamma"),
+    "lucid.special.gamma": ("digamma", "igamma", "igammac", "lgamma", "mvlgamma", "polygamma"),
     "lucid.ops.distance": ("cdist", "renorm"),
     "lucid.ops.positions": (
         "nonzero_static", "tril_indices", "triu_indices", "unique_consecutive", "unravel_index",
@@ -44,9 +44,11 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
         "bartlett_window", "blackman_window", "hamming_window", "hann_window", "kaiser_window",
     ),
     "lucid.signal.short_time": ("istft", "stft"),
+    "lucid.nn.native": ("native_batch_norm",),
     "lucid.ops.native": (
-        "affine_grid_generator", "constant_pad_nd", "grid_sampler", "grid_sampler_2d", "grid_sampler_3d",
-        "max_pool2d_with_indices_backward", "native_channel_shuffle", "native_group_norm", "native_layer_norm",
+        "_safe_softmax", "affine_grid_generator", "constant_pad_nd", "grid_sampler", "grid_sampler_2d",
+        "grid_sampler_3d", "max_pool2d_with_indices_backward", "native_channel_shuffle", "native_group_norm",
+        "native_layer_norm",
     ),
     "lucid.ops.complex_numbers": (
         "angle", "complex", "conj", "conj_physical", "imag", "is_conj", "is_neg", "polar", "real", "resolve_conj",
@@ -62,14 +64,13 @@ _FAMILIES: dict[str, tuple[str, ...]] = {
     "lucid.linalg.products": ("matrix_exp", "matrix_power"),
 }  # fmt: skip
 _NOT_METHODS = {
-    "affine_grid_generator", "as_strided_copy", "bartlett_window", "blackman_window", "bucketize", "cdist",
-    "chain_matmul", "compile", "complex", "constant_pad_nd", "dequantize", "grid_sampler", "grid_sampler_2d",
-    "grid_sampler_3d",
-    "hamming_window", "hann_window", "histogramdd", "imag", "is_inference_mode_enabled", "isin", "kaiser_window",
-    "load", "lu_unpack", "max_pool2d_with_indices_backward", "native_channel_shuffle", "native_group_norm",
-    "native_layer_norm", "pca_lowrank", "polar", "polygamma", "profile", "quantize", "real", "save", "summary",
-    "svd_lowrank",
-    "tril_indices", "triu_indices", "unravel_index", "view_as_complex", "view_as_real", "vmap",
+    "_safe_softmax", "affine_grid_generator", "as_strided_copy", "bartlett_window", "blackman_window", "bucketize",
+    "cdist", "chain_matmul", "compile", "complex", "constant_pad_nd", "dequantize", "grid_sampler", "grid_sampler_2d",
+    "grid_sampler_3d", "hamming_window", "hann_window", "histogramdd", "imag", "is_inference_mode_enabled", "isin",
+    "kaiser_window", "load", "lu_unpack", "max_pool2d_with_indices_backward", "native_batch_norm",
+    "native_channel_shuffle", "native_group_norm", "native_layer_norm", "pca_lowrank", "polar", "polygamma", "profile",
+    "quantize", "real", "save", "summary", "svd_lowrank", "tril_indices", "triu_indices", "unravel_index",
+    "view_as_complex", "view_as_real", "vmap",
 }  # fmt: skip
 
 MODULES = {name.rpartition(".")[2]: name for name, names in _FAMILIES.items() if "" in names}

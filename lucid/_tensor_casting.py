@@ -12,9 +12,9 @@ from lucid import _aliases, _checks, _device, _threads, tape
 from lucid._dtypes import as_dtype, is_dtype_name
 from lucid._memory_format import check_memory_format
 from lucid._placement import check_placement
-from lucid._tensor_convert import as_array, leaf, to_numpy
+from lucid._tensor_convert import as_array, filled, leaf, to_numpy
 from lucid.ops import elementwise
-from lucid.ops._common import number_as, varargs
+from lucid.ops._common import varargs
 from lucid.ops._types import TensorLike
 from lucid.ops.strided import memory_order, zeros_in_order
 
@@ -251,12 +251,7 @@ class TensorCasting(tape.TensorBase):
         return found.requires_grad_(_checks.flag("new_empty_strided", "requires_grad", requires_grad))
 
     def _filled(self, caller: str, size: Any, value: TensorLike, dtype: object, requires_grad: bool) -> Tensor:
-        shape, wanted = _checks.shape(caller, (size,)), self._dtype_or(dtype)
-        is_number = isinstance(value, int | float | complex)
-        found = number_as(caller, "fill_value", value, wanted) if is_number else as_array(value, wanted)
-        if _checks.broadcast_shapes(caller, shape, found.shape) != shape:
-            raise _checks.ArgumentError(f"{caller}: fill_value of shape {found.shape} cannot be broadcast to {shape}")
-        return leaf(mx.full(shape, found), requires_grad)
+        return leaf(filled(caller, _checks.shape(caller, (size,)), value, self._dtype_or(dtype)), requires_grad)
 
     def _dtype_or(self, dtype: object) -> mx.Dtype:
         return self._array.dtype if dtype is None else as_dtype(dtype)

@@ -11,6 +11,7 @@ import numpy as np
 
 from lucid import _bounds, _checks, _threads, tape
 from lucid._dtypes import as_dtype, converted, get_default_dtype
+from lucid.ops._common import number_as
 
 if TYPE_CHECKING:
     from lucid._tensor import Tensor
@@ -156,6 +157,17 @@ def _holds_arrays(values: list[Any]) -> bool:
         if isinstance(value, list | tuple) and _holds_arrays(list(value)):
             return True
     return False
+
+
+def filled(caller: str, shape: tuple[int, ...], fill_value: Any, dtype: mx.Dtype | None) -> mx.array:
+    """An array of ``fill_value``, a number or what broadcasts to ``shape``; in its own dtype by default."""
+    if isinstance(fill_value, int) and not -(2**63) <= fill_value < 2**64:
+        raise _checks.ArgumentError(f"{caller}: fill_value must fit in 64 bits, got {fill_value}")
+    is_number = isinstance(fill_value, int | float | complex)
+    value = number_as(caller, "fill_value", fill_value, dtype) if is_number and dtype else as_array(fill_value, dtype)
+    if _checks.broadcast_shapes(caller, shape, value.shape) != shape:
+        raise _checks.ArgumentError(f"{caller}: fill_value of shape {value.shape} cannot be broadcast to size {shape}")
+    return mx.full(shape, value)
 
 
 def leaf(array: mx.array, requires_grad: bool | None) -> Tensor:

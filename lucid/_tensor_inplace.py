@@ -7,6 +7,7 @@ follow (``lucid/_aliases.py``).
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, cast
 
@@ -15,6 +16,7 @@ import numpy as np
 
 from lucid import _aliases, _checks, _deferred, _grad_mode, _late, tape
 from lucid._dtypes import category
+from lucid._memory_format import check_memory_format
 from lucid.ops import (
     activation,
     arithmetic,
@@ -28,6 +30,7 @@ from lucid.ops import (
     reduction,
 )
 from lucid.ops import shape as shapes
+from lucid.ops._common import varargs
 from lucid.ops._types import TensorLike
 
 if TYPE_CHECKING:
@@ -159,6 +162,49 @@ class TensorInplace(tape.TensorBase):
     def zero_(self) -> Tensor:
         """Fill the tensor with zeros."""
         return self.fill_(0)
+
+    @varargs
+    def resize_(self, size: Any, *, memory_format: Any = None) -> Tensor:
+        """Give this tensor another shape: its elements in row-major order, or the first of them, followed by zeros.
+
+        It does not share its values any more if it did.
+
+        Raises:
+            RuntimeError: the tensor requires gradients, as in PyTorch.
+        """
+        shape = _checks.shape("resize_", (size,))
+        check_memory_format("resize_", memory_format, len(shape))
+        if self._requires_grad or self._node is not None:
+            raise RuntimeError("resize_: a tensor that requires grad cannot be resized; use tensor.detach().clone()")
+        flat, count = self._array.reshape(-1), math.prod(shape)
+        if count > flat.size:
+            flat = mx.concatenate([flat, mx.zeros(count - flat.size, flat.dtype)])
+        tensor = cast("Tensor", self)
+        if shape != self._array.shape:
+            tensor._replace(flat[:count].reshape(shape))
+            _deferred.created(self)
+        return tensor
+
+    def resize_as_(self, the_template: Tensor, *, memory_format: Any = None) -> Tensor:
+        """``resize_`` to the shape of ``the_template``."""
+        _check_tensor("resize_as_", the_template)
+        return self.resize_(the_template._array.shape, memory_format=memory_format)
+
+    def apply_(self, callable: Callable[[Any], Any]) -> Tensor:
+        """Replace each element by ``callable`` of it, a Python number. Waits for the values and is slow.
+
+        Raises:
+            RuntimeError: the tensor requires gradients, as in PyTorch.
+        """
+        return _mapped("apply_", self, (), callable)
+
+    def map_(self, other: Tensor, callable: Callable[[Any, Any], Any]) -> Tensor:
+        """Replace each element by ``callable`` of it and the one of ``other``, which broadcasts; see ``apply_``."""
+        return _mapped("map_", self, (other,), callable)
+
+    def map2_(self, x: Tensor, y: Tensor, callable: Callable[[Any, Any, Any], Any]) -> Tensor:
+        """Replace each element by ``callable`` of it and those of ``x`` and ``y``, which broadcast; see ``apply_``."""
+        return _mapped("map2_", self, (x, y), callable)
 
     # Operations that are written to the tensor ------------------------------------------------------------------------
     add_ = _in_place(arithmetic.add)
@@ -325,6 +371,26 @@ class TensorInplace(tape.TensorBase):
         return self._write(">>=", arithmetic.bitwise_right_shift, other)
 
 
+def _mapped(caller: str, tensor: Any, others: tuple[Any, ...], function: Callable[..., Any]) -> Tensor:
+    for one in (tensor, *others):
+        _check_tensor(caller, one)
+        if one._requires_grad or one._node is not None:
+            raise RuntimeError(f"{caller}: a tensor that requires grad cannot be changed; use tensor.detach().{caller}")
+        if one._array.dtype != tensor._array.dtype:
+            raise _checks.DtypeError(f"{caller}: all tensors must have the dtype {_checks.dtype_name(tensor.dtype)}")
+        if _checks.broadcast_shapes(caller, tensor.shape, one.shape) != tensor.shape:
+            raise _checks.ArgumentError(f"{caller}: shape {one.shape} cannot be broadcast to {tensor.shape}")
+    rows = [mx.broadcast_to(one._array, tensor.shape).reshape(-1) for one in (tensor, *others)]
+    values = [function(*items) for items in zip(*(_deferred.to_numpy(row).tolist() for row in rows), strict=True)]
+    found = mx.array(np.array([_truncated(one, tensor.dtype) for one in values]), tensor.dtype).reshape(tensor.shape)
+    return cast("Tensor", tensor._become(tape.wrap(found), caller))
+
+
+def _truncated(value: Any, dtype: mx.Dtype) -> Any:
+    """A number, truncated for an integer dtype."""
+    return int(value) if mx.issubdtype(dtype, mx.integer) else value
+
+
 def _late_in_place(name: str) -> Callable[..., Tensor]:
     """The method that writes the result of ``lucid.<name>``, which is imported at the first call."""
 
@@ -366,8 +432,8 @@ for _name in ("squeeze", "swapaxes", "swapdims", "t", "transpose", "unsqueeze"):
     setattr(TensorInplace, f"{_name}_", _reshaping(_name))
 
 _LATE = (
-    "digamma", "i0", "index_put", "index_reduce", "lgamma", "masked_scatter", "mvlgamma", "polygamma", "put", "renorm",
-    "scatter_reduce",
+    "digamma", "i0", "igamma", "igammac", "index_put", "index_reduce", "lgamma", "masked_scatter", "mvlgamma",
+    "polygamma", "put", "renorm", "scatter_reduce",
 )  # fmt: skip
 for _name in _LATE:
     setattr(TensorInplace, f"{_name}_", _late_in_place(_name))

@@ -330,6 +330,8 @@ class TensorMethods(tape.TensorBase):
         histc: Callable[..., Tensor]
         histogram: Callable[..., Any]
         i0: Callable[..., Tensor]
+        igamma: Callable[..., Tensor]
+        igammac: Callable[..., Tensor]
         index_put: Callable[..., Tensor]
         index_reduce: Callable[..., Tensor]
         inverse: Callable[..., Tensor]

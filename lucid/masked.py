@@ -18,6 +18,7 @@ from lucid._checks import dtype_name
 from lucid._tensor import Tensor
 from lucid._tensor_convert import as_array
 from lucid.ops import activation, arithmetic, complex_numbers, indexing, reduction
+from lucid.ops._common import extremes
 
 __all__ = [
     "amax", "amin", "argmax", "argmin", "cumprod", "cumsum", "log_softmax", "logaddexp", "logsumexp", "mean", "median",
@@ -30,16 +31,13 @@ Dims = int | Sequence[int] | None
 def sum(input: Any, dim: Dims = None, *, keepdim: bool = False, dtype: Any = None, mask: Any = None) -> Tensor:
     """The sum of the elements that count; small integers give int64."""
     kept = _filled("sum", input, mask, 0)
-    return reduction.sum(kept, _dims("sum", dim, kept), bool(keepdim), dtype=dtype or _widened(kept))
+    return reduction.sum(kept, _dims("sum", dim, kept), bool(keepdim), dtype=dtype)
 
 
 def prod(input: Any, dim: Dims = None, *, keepdim: bool = False, dtype: Any = None, mask: Any = None) -> Tensor:
     """The product of the elements that count; small integers give int64."""
     kept = _filled("prod", input, mask, 1)
-    found = kept.to(dtype or _widened(kept))
-    for one in sorted(_dims("prod", dim, kept), reverse=True):
-        found = found.prod(one, keepdim=bool(keepdim))
-    return found
+    return reduction.prod(kept, _dims("prod", dim, kept), bool(keepdim), dtype=dtype)
 
 
 def cumsum(input: Any, dim: int, *, dtype: Any = None, mask: Any = None) -> Tensor:
@@ -54,24 +52,28 @@ def cumprod(input: Any, dim: int, *, dtype: Any = None, mask: Any = None) -> Ten
 
 def amax(input: Any, dim: Dims = None, *, keepdim: bool = False, dtype: Any = None, mask: Any = None) -> Tensor:
     """The largest of the elements that count."""
-    kept = _filled("amax", input, mask, _lowest(input))
+    kept = _filled("amax", input, mask, _extremes(input)[0])
     return _as(reduction.amax(kept, _dims("amax", dim, kept), bool(keepdim)), dtype)
 
 
 def amin(input: Any, dim: Dims = None, *, keepdim: bool = False, dtype: Any = None, mask: Any = None) -> Tensor:
     """The smallest of the elements that count."""
-    kept = _filled("amin", input, mask, _highest(input))
+    kept = _filled("amin", input, mask, _extremes(input)[1])
     return _as(reduction.amin(kept, _dims("amin", dim, kept), bool(keepdim)), dtype)
 
 
 def argmax(input: Any, dim: int | None = None, *, keepdim: bool = False, dtype: Any = None, mask: Any = None) -> Tensor:
     """The place of the largest of the elements that count, as in PyTorch in the dtype of ``input``."""
-    return _as(_filled("argmax", input, mask, _lowest(input)).argmax(dim, bool(keepdim)), dtype or _of(input).dtype)
+    return _as(
+        _filled("argmax", input, mask, _extremes(input)[0]).argmax(dim, bool(keepdim)), dtype or _of(input).dtype
+    )
 
 
 def argmin(input: Any, dim: int | None = None, *, keepdim: bool = False, dtype: Any = None, mask: Any = None) -> Tensor:
     """The place of the smallest of the elements that count, as in PyTorch in the dtype of ``input``."""
-    return _as(_filled("argmin", input, mask, _highest(input)).argmin(dim, bool(keepdim)), dtype or _of(input).dtype)
+    return _as(
+        _filled("argmin", input, mask, _extremes(input)[1]).argmin(dim, bool(keepdim)), dtype or _of(input).dtype
+    )
 
 
 def mean(input: Any, dim: Dims = None, *, keepdim: bool = False, dtype: Any = None, mask: Any = None) -> Tensor:
@@ -106,14 +108,14 @@ def median(input: Any, dim: int = -1, *, keepdim: bool = False, dtype: Any = Non
 
 def logsumexp(input: Any, dim: Dims = None, *, keepdim: bool = False, dtype: Any = None, mask: Any = None) -> Tensor:
     """The logarithm of the sum of exponentials of the elements that count."""
-    kept = _filled("logsumexp", input, mask, _lowest(input))
+    kept = _filled("logsumexp", input, mask, _extremes(input)[0])
     return reduction.logsumexp(kept, _dims("logsumexp", dim, kept), bool(keepdim)).to(dtype or kept.dtype)
 
 
 def logaddexp(input: Any, other: Any, *, dtype: Any = None, input_mask: Any = None, other_mask: Any = None) -> Tensor:
     """``log(exp(input) + exp(other))`` of the elements that count."""
-    left = _filled("logaddexp", input, input_mask, _lowest(input))
-    right = _filled("logaddexp", other, other_mask, _lowest(other))
+    left = _filled("logaddexp", input, input_mask, _extremes(input)[0])
+    right = _filled("logaddexp", other, other_mask, _extremes(other)[0])
     return arithmetic.logaddexp(left, right).to(dtype or left.dtype)
 
 
@@ -142,7 +144,9 @@ def var(
     dtype: Any = None,
     mask: Any = None,
 ) -> Tensor:
-    """The variance of the elements that count, of which ``correction`` (1 by default) are left out of the divisor.
+    """The variance of the elements that count: the sum of their squared deviations from their mean, divided by their
+    number minus ``correction``, which is 1 by default, or by 0 if that is negative. ``unbiased`` stands for a
+    correction of 1 (True) or 0 (False).
 
     Raises:
         ValueError: both ``unbiased`` and ``correction`` are given.
@@ -179,17 +183,17 @@ def std(
 
 def softmax(input: Any, dim: int, *, dtype: Any = None, mask: Any = None) -> Tensor:
     """Softmax over the elements that count; the others are 0."""
-    return activation.softmax(_filled("softmax", input, mask, _lowest(input)), dim, dtype=dtype)
+    return activation.softmax(_filled("softmax", input, mask, _extremes(input)[0]), dim, dtype=dtype)
 
 
 def log_softmax(input: Any, dim: int, *, dtype: Any = None, mask: Any = None) -> Tensor:
     """The logarithm of ``softmax``."""
-    return activation.log_softmax(_filled("log_softmax", input, mask, _lowest(input)), dim, dtype=dtype)
+    return activation.log_softmax(_filled("log_softmax", input, mask, _extremes(input)[0]), dim, dtype=dtype)
 
 
 def softmin(input: Any, dim: int, *, dtype: Any = None, mask: Any = None) -> Tensor:
     """Softmax of the negated elements that count; the others are 0."""
-    return activation.softmin(_filled("softmin", input, mask, _highest(input)), dim, dtype=dtype)
+    return activation.softmin(_filled("softmin", input, mask, _extremes(input)[1]), dim, dtype=dtype)
 
 
 def normalize(input: Any, ord: float, dim: int, *, eps: float = 1e-12, dtype: Any = None, mask: Any = None) -> Tensor:
@@ -237,19 +241,8 @@ def _dims(caller: str, dim: Dims, input: Tensor) -> tuple[int, ...]:
     return _checks.dims(caller, dim, input.ndim) if input.ndim else ()
 
 
-def _widened(input: Tensor) -> mx.Dtype:
-    is_small = input.dtype in (mx.bool_, mx.uint8, mx.int8, mx.int16, mx.int32)
-    return mx.int64 if is_small else input.dtype
-
-
-def _lowest(input: Any) -> float:
-    dtype = _of(input).dtype
-    return -math.inf if mx.issubdtype(dtype, mx.inexact) else 0 if dtype == mx.bool_ else mx.iinfo(dtype).min
-
-
-def _highest(input: Any) -> float:
-    dtype = _of(input).dtype
-    return math.inf if mx.issubdtype(dtype, mx.inexact) else 1 if dtype == mx.bool_ else mx.iinfo(dtype).max
+def _extremes(input: Any) -> tuple[float, float]:
+    return extremes(_of(input).dtype)
 
 
 def _as(found: Tensor, dtype: Any) -> Tensor:

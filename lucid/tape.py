@@ -22,18 +22,12 @@ An operation whose ``mx.vjp`` costs more than the mathematics requires declares 
     def gelu(x, approximate="none"): ...
 
 A backward pass that is not recorded calls that function directly, not inside ``mx.vjp``, where MLX fuses nothing. In
-all other cases (``create_graph``, the gradient of a compiled function) MLX differentiates the body, which therefore has
-to be differentiable: kernels declare the same gradient to MLX with ``lucid.kernels.custom_vjp``. A test compares each
-declared gradient with the plain formula.
+all other cases (``create_graph``, the gradient of a compiled function) MLX differentiates the body, unless the function
+has the attribute ``selects``. The body thus has to be differentiable: kernels declare the same gradient to MLX with
+``lucid.kernels.custom_vjp``. A test compares each declared gradient with the plain formula.
 
 A body whose last parameter is ``inplace: bool = False`` ignores it: the lifted function writes its result to the first
-argument if it is true (``write_to``), as ``relu`` shows::
-
-    @op
-    def relu(x, inplace=False):
-        return mx.maximum(x, 0)
-
-With ``create_graph=True`` the pullbacks are recorded as operations too, so gradients of gradients need no extra code.
+argument if it is true (``write_to``). With ``create_graph=True``, the pullbacks are recorded as operations too.
 """
 
 from __future__ import annotations
@@ -115,18 +109,14 @@ class Node:
             out = body(*new_args, **new_kwargs)
             return out if isinstance(out, mx.array) else _distinct([out[i] for i in floating])
 
-        if kwargs or any(len(place) > 1 for place in places):
-            call = forward
-        elif single:  # the common case, without the cost of the general one
+        def forward_single(*primals: mx.array) -> Any:  # the common case, without the cost of the general one
+            values = list(args)
+            for place, primal in zip(places, primals, strict=True):
+                values[cast(int, place[0])] = primal
+            out = body(*values)
+            return out if isinstance(out, mx.array) else out[0]
 
-            def call(*primals: mx.array) -> Any:
-                values = list(args)
-                for place, primal in zip(places, primals, strict=True):
-                    values[cast(int, place[0])] = primal
-                out = body(*values)
-                return out if isinstance(out, mx.array) else out[0]
-        else:
-            call = forward
+        call = forward_single if single and not kwargs and all(len(place) == 1 for place in places) else forward
 
         count = len(floating)
         isolated = "isolate" in (_deferred.memo() or ())
@@ -135,8 +125,14 @@ class Node:
             # All outputs are empty, so the gradients are zero. MLX's CPU backend leaves some empty sums unwritten.
             return [wrap(mx.zeros_like(primal)) for primal in primals]
 
+        declared = self.vjp
+
         def pull(*values: mx.array) -> Any:
             inputs = list(values[count:])
+            if declared is not None and getattr(declared.function, "selects", False):
+                found = declared.gradients(values[:count], args, kwargs, places, inputs)
+                if found is not None:
+                    return found
             if isolated:  # see ``Compiled._trace``
                 inputs = [mx.contiguous(one) for one in inputs]
             with _threads.lock:  # mx.vjp reads the graph of its arguments, which an evaluation frees
@@ -147,12 +143,10 @@ class Node:
             # Empty cotangents contribute nothing, and MLX's sums over empty arrays may never return.
             return [wrap(mx.zeros_like(primal)) for primal in primals]
         if not mode.recording:
-            if self.vjp is not None:
-                sent_arrays: Any = sent[0]._array if single else tuple([one._array for one in sent])
-                gradients = self.vjp.function(sent_arrays, *args, **kwargs)
-                if gradients is not None:
-                    found = (gradients[self.vjp.position(place)] for place in places)
-                    return [wrap(g.astype(primal.dtype)) for g, primal in zip(found, primals, strict=True)]
+            if declared is not None:
+                found = declared.gradients([one._array for one in sent], args, kwargs, places, primals)
+                if found is not None:
+                    return list(map(wrap, found))
             return [wrap(g) for g in pull(*(t._array for t in sent), *primals)]
         inputs = [_input_at(primal, edge) for primal, edge in zip(primals, self.edges, strict=True)]
         out = apply(pull, (*sent, *inputs), {}, f"{self.name} backward")
@@ -194,9 +188,14 @@ class _DeclaredVJP(NamedTuple):
     function: VJP
     parameters: tuple[str, ...]
 
-    def position(self, place: _Place) -> int:
-        """The position of the parameter at ``place`` among the gradients that ``function`` returns."""
-        return place[0] if isinstance(place[0], int) else self.parameters.index(place[0])
+    def gradients(
+        self, sent: Sequence[mx.array], args: Any, kwargs: Any, places: list[_Place], primals: Sequence[mx.array]
+    ) -> tuple[mx.array, ...] | None:
+        """The gradients of the arguments at ``places``, with the values ``primals``; None leaves them to ``mx.vjp``."""
+        args, kwargs = _substitute(args, kwargs, places, primals)
+        found = self.function(sent[0] if len(sent) == 1 else tuple(sent), *args, **kwargs)
+        at = [one[0] if isinstance(one[0], int) else self.parameters.index(one[0]) for one in places]
+        return None if found is None else tuple([found[i].astype(x.dtype) for i, x in zip(at, primals, strict=True)])
 
 
 def next_serial() -> int:

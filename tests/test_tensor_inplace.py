@@ -151,7 +151,7 @@ ARGUMENTS = {
     "index_add": (1, lucid.tensor([2, 0]), SOURCE), "index_copy": (1, lucid.tensor([2, 0]), SOURCE),
     "index_fill": (1, lucid.tensor([2, 0]), 9.0), "lerp": (POSITIVE, 0.3), "scatter": (1, INDEX, SOURCE),
     "scatter_add": (1, INDEX, SOURCE), "masked_fill": (POSITIVE > 0.5, 4.0), "acosh": None, "arccosh": None,
-    "float_power": None,
+    "float_power": None, "resize": None,
 }  # fmt: skip
 BINARY = {
     "add", "sub", "subtract", "mul", "multiply", "div", "divide", "true_divide", "floor_divide", "remainder", "fmod",
@@ -220,3 +220,38 @@ def test_functions_write_to_their_argument():
     x = lucid.ones(2)
     assert lucid.exp_(lucid.neg_(x)) is x
     assert lucid.allclose(x, lucid.full((2,), 0.36787944))
+
+
+def test_resize_keeps_the_first_elements():
+    x = lucid.arange(6)
+    view = x[2:]
+    assert x.resize_(2, 2) is x and x.tolist() == [[0, 1], [2, 3]] and view.tolist() == [2, 3, 4, 5]
+    x[0] = 7
+    assert view.tolist() == [2, 3, 4, 5]
+    assert x.resize_((3, 2)).tolist() == [[7, 7], [2, 3], [0, 0]]
+    assert x.resize_as_(lucid.ones(1)).tolist() == [7] and x.dtype == lucid.int64
+
+
+def test_mapping_python_functions():
+    x = lucid.tensor([[1.0, 2.0], [3.0, 4.0]])
+    row = lucid.tensor([10.0, 20.0])
+    assert x.apply_(lambda one: one + 0.5) is x and x.tolist() == [[1.5, 2.5], [3.5, 4.5]]
+    assert x.map_(row, lambda a, b: a + b).tolist() == [[11.5, 22.5], [13.5, 24.5]]
+    assert x.map2_(row, x, lambda a, b, c: b - c).tolist() == [[-1.5, -2.5], [-3.5, -4.5]]
+    assert lucid.tensor([1, -1]).apply_(lambda one: one * 1.6).tolist() == [1, -1]  # truncated, as in PyTorch
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda x: x.requires_grad_().resize_(3), RuntimeError, "resize_: a tensor that requires grad"),
+        (lambda x: x.resize_(-1), ValueError, "resize_: size"),
+        (lambda x: x.resize_as_(3), TypeError, "resize_as_: input must be a tensor"),
+        (lambda x: x.requires_grad_().apply_(abs), RuntimeError, "apply_: a tensor that requires grad cannot be"),
+        (lambda x: x.map_(lucid.ones(2, 2), max), ValueError, r"map_: shape \(2, 2\) cannot be broadcast to \(2,\)"),
+        (lambda x: x.map_(lucid.ones(2, dtype=lucid.int32), max), TypeError, "map_: all tensors must have the dtype"),
+    ],
+)
+def test_errors_of_resizing_and_mapping(call, error, message):
+    with pytest.raises(error, match=message):
+        call(lucid.ones(2))

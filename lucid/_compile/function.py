@@ -196,6 +196,11 @@ class Compiled(Generic[P, R]):
                 grad._rebind(outputs[at])
             else:
                 leaves[i].grad = tape.wrap(outputs[at])
+        for i, requires, at in trace.switched:  # by requires_grad_() of an argument
+            tensor = tensors[i]
+            tensor._requires_grad = requires
+            if at >= 0:
+                tensor.grad = tape.wrap(outputs[at] if tensor.grad is None else tensor.grad._array + outputs[at])
         for tensor, at in trace.created:
             tensor._array = outputs[at]
         if trace.key >= 0:

@@ -52,6 +52,7 @@ class Trace:
         self.recorded_writes: set[int] = set()  # the tensors among them that have a graph after the call
         self.cells: list[tuple[int, int]] = []  # the number of a shared cell, output
         self.gradients: list[tuple[int, int, bool]] = []  # leaf, output or -1 for None, whether in place
+        self.switched: list[tuple[int, bool, int]] = []  # argument, its new requires_grad, output of its gradient or -1
         self.created: list[tuple[Tensor, int]] = []  # state that the function created, such as moments
         self.modes: list[tuple[Module, bool]] = []  # changed by train() and eval()
         self.key = -1
@@ -141,6 +142,11 @@ class Trace:
                     self.gradients.append((i, -1, False))
             elif grad is None or now is not grad[0] or now._array is not grad[1]:
                 self.gradients.append((i, out(now._array), grad is not None and now is grad[0]))
+        self.switched = [
+            (i, one._requires_grad, -1 if was or one.grad is None else out(one.grad._array))
+            for i, (one, was) in enumerate(zip(given, self.requires, strict=True), len(tensors) - len(given))
+            if one._node is None and one._requires_grad != was
+        ]
         for tensor in self._origins.values():
             if tensor.grad is not None:
                 raise RuntimeError(

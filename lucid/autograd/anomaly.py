@@ -9,6 +9,7 @@ from typing import Any
 import mlx.core as mx
 
 from lucid import _checks, _deferred, tape
+from lucid.autograd import graph
 
 _state: dict[str, bool] = {"enabled": False, "check_nan": True}
 
@@ -63,7 +64,7 @@ class detect_anomaly(set_detect_anomaly):
 
 def _set(enabled: bool, check_nan: bool) -> None:
     _state["enabled"], _state["check_nan"] = enabled, check_nan
-    tape.watch = _Watch(check_nan) if enabled else None
+    graph.watch(_Watch(check_nan) if enabled else None)
 
 
 def _has_nan(array: Any) -> bool:

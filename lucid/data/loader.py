@@ -273,7 +273,9 @@ class DataLoader(Generic[Batch]):
         if num_workers:
             begin = partial(begin_worker, num_workers, self.dataset, self.seed, self.worker_init_fn)
             ahead = self.num_workers * self.prefetch_factor
-            batches: Iterator[Any] = self._in_time(run_ahead(jobs, num_workers, ahead, self.timeout or None, begin))
+            batches: Iterator[Any] = run_ahead(jobs, num_workers, ahead, self.timeout or None, begin)
+            if self.timeout:
+                batches = _with_timeout(batches, self.timeout)
         else:
             batches = (job() for job in jobs)
         with contextlib.closing(batches):  # type: ignore[type-var]
@@ -287,11 +289,6 @@ class DataLoader(Generic[Batch]):
                 yield tensors
                 del tensors
         position.finished = True
-
-    def _in_time(self, batches: Iterator[Any]) -> Iterator[Any]:
-        if not self.timeout:
-            return batches
-        return _with_timeout(batches, self.timeout)
 
     def _indexed_jobs(self, position: _Position) -> Iterator[Callable[[], Any]]:
         source: Any = self.sampler if self.batch_sampler is None else self.batch_sampler

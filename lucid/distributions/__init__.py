@@ -20,10 +20,12 @@ from lucid.distributions.continuous import (
 )
 from lucid.distributions.discrete import Bernoulli, Categorical, Geometric, OneHotCategorical
 from lucid.distributions.distribution import Distribution
+from lucid.distributions.gamma import Beta, Chi2, Dirichlet, Gamma, StudentT
 from lucid.distributions.independent import Independent
 from lucid.distributions.kl import kl_divergence, register_kl
 
 __all__ = [
-    "Bernoulli", "Categorical", "Cauchy", "Distribution", "Exponential", "Geometric", "Gumbel", "HalfNormal",
-    "Independent", "Laplace", "LogNormal", "Normal", "OneHotCategorical", "Uniform", "kl_divergence", "register_kl",
+    "Bernoulli", "Beta", "Categorical", "Cauchy", "Chi2", "Dirichlet", "Distribution", "Exponential", "Gamma",
+    "Geometric", "Gumbel", "HalfNormal", "Independent", "Laplace", "LogNormal", "Normal", "OneHotCategorical",
+    "StudentT", "Uniform", "kl_divergence", "register_kl",
 ]  # fmt: skip

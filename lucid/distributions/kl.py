@@ -10,6 +10,7 @@ from lucid._tensor import Tensor
 from lucid.distributions.continuous import Exponential, HalfNormal, Laplace, LogNormal, Normal, Uniform
 from lucid.distributions.discrete import Bernoulli, Categorical, Geometric
 from lucid.distributions.distribution import Distribution
+from lucid.distributions.gamma import Beta, Dirichlet, Gamma
 from lucid.distributions.independent import Independent
 from lucid.ops.activation import softplus
 from lucid.ops.indexing import where
@@ -116,6 +117,26 @@ def _categorical(p: Categorical, q: Categorical) -> Tensor:
 @register_kl(Geometric, Geometric)
 def _geometric(p: Geometric, q: Geometric) -> Tensor:
     return -p.entropy() - (1 - q.probs).log() / p.probs * (1 - p.probs) - q.probs.log()
+
+
+@register_kl(Gamma, Gamma)
+def _gamma(p: Gamma, q: Gamma) -> Tensor:
+    a, b = p.concentration, q.concentration
+    ratio = p.rate / q.rate
+    return b * ratio.log() + b.lgamma() - a.lgamma() + (a - b) * a.digamma() + a * (1 / ratio - 1)
+
+
+@register_kl(Dirichlet, Dirichlet)
+def _dirichlet(p: Dirichlet, q: Dirichlet) -> Tensor:
+    a, b = p.concentration, q.concentration
+    total = a.sum(-1, True)
+    terms = b.lgamma() - a.lgamma() + (a - b) * (a.digamma() - total.digamma())
+    return terms.sum(-1) + total.squeeze(-1).lgamma() - b.sum(-1).lgamma()
+
+
+@register_kl(Beta, Beta)
+def _beta(p: Beta, q: Beta) -> Tensor:
+    return _dirichlet(p._pair(), q._pair())
 
 
 @register_kl(Independent, Independent)

@@ -141,29 +141,40 @@ def _launch(
     channels = h.shape[-1]
     rows = h.size // channels
     chunks = chunk_count(rows, channels)
-    # Always float32: the dtype of h alone tells the compiled variants apart, see depthwise_conv2d/launch.py.
-    wide = bias.astype(mx.float32)
-    kernel = library.kernel(
+    dh, sums = launch(
         language,
-        _SHADER,
-        "biased_gelu_gradient",
-        ("dy", "h", "bias", "factor", "sizes"),
-        ("dh", "sums"),
-        "biased_gelu_gradient<T, FACTOR>(dy, h, bias, factor, sizes, dh, sums, thread_position_in_grid, "
-        "threads_per_grid);",
-    )
-    dh, sums = kernel(
-        inputs=[
-            dy.astype(h.dtype), h, wide, wide if factor is None else factor.astype(mx.float32),
-            library.sizes(rows, channels, rows // h.shape[0], dy.shape[-1]),
-        ],
-        output_shapes=[h.shape, (chunks, channels)],
-        output_dtypes=[h.dtype, mx.float32],
+        "biased_gelu_gradient<T, FACTOR>",
+        {"dy": dy, "h": h, "bias": bias, "factor": bias if factor is None else factor},
+        library.sizes(rows, channels, rows // h.shape[0], dy.shape[-1]),
+        {"dh": h.shape, "sums": (chunks, channels)},
         grid=(channels, chunks, 1),
-        threadgroup=(_THREADS, 1, 1),
-        template=[("T", h.dtype), ("FACTOR", factor is not None)],
-    )  # fmt: skip
+        FACTOR=factor is not None,
+    )
     return dh, sums.sum(0)
+
+
+def launch(
+    language: str, function: str, inputs: dict[str, mx.array], sizes: mx.array,
+    outputs: dict[str, tuple[int, ...]], grid: tuple[int, int, int], **template: bool,
+) -> list[mx.array]:  # fmt: skip
+    """Run ``function`` of the shader, with its template arguments, which gets ``inputs``, ``sizes`` and ``outputs``.
+
+    ``outputs`` are shapes; "sums" are float32, the others have the dtype of ``h``. So have "dy" and "h"; all other
+    inputs are float32: the dtype of h alone tells the compiled variants apart, see depthwise_conv2d/launch.py.
+    """
+    names = (*inputs, "sizes")
+    call = f"{function}({', '.join((*names, *outputs))}, thread_position_in_grid, threads_per_grid);"
+    kernel = library.kernel(language, _SHADER, function.partition("<")[0], names, tuple(outputs), call)
+    kind = inputs["h"].dtype
+    found: list[mx.array] = kernel(
+        inputs=[*(one.astype(kind if name in ("dy", "h") else mx.float32) for name, one in inputs.items()), sizes],
+        output_shapes=list(outputs.values()),
+        output_dtypes=[mx.float32 if name == "sums" else kind for name in outputs],
+        grid=grid,
+        threadgroup=(_THREADS, 1, 1),
+        template=[("T", kind), *template.items()],
+    )
+    return found
 
 
 def launch_padded(
@@ -173,28 +184,18 @@ def launch_padded(
     """The padded ``gelu(h + bias) * factor``, or ``gelu(h + bias) * scale + shift`` for those (N, 1, ..., 1, C)."""
     images, channels, chunks = image_grid(h)
     width = channels + padding(h.dtype)
-    wide = bias.astype(mx.float32)
-    kernel = library.kernel(
-        language,
-        _SHADER,
-        "padded_gelu",
-        ("h", "bias", "factor", "scale", "shift", "sizes"),
-        ("y",),
-        "padded_gelu<T, FACTOR, SCALE>(h, bias, factor, scale, shift, sizes, y, thread_position_in_grid, "
-        "threads_per_grid);",
-    )
     rows = h.size // channels
-    [y] = kernel(
-        inputs=[
-            h, wide, *(wide if one is None else one.astype(mx.float32) for one in (factor, scale, shift)),
-            library.sizes(rows, channels, rows // images, width),
-        ],
-        output_shapes=[(*h.shape[:-1], width)],
-        output_dtypes=[h.dtype],
+    optional = {"factor": factor, "scale": scale, "shift": shift}
+    [y] = launch(
+        language,
+        "padded_gelu<T, FACTOR, SCALE>",
+        {"h": h, "bias": bias, **{name: bias if one is None else one for name, one in optional.items()}},
+        library.sizes(rows, channels, rows // images, width),
+        {"y": (*h.shape[:-1], width)},
         grid=(width, chunks, images),
-        threadgroup=(_THREADS, 1, 1),
-        template=[("T", h.dtype), ("FACTOR", factor is not None), ("SCALE", scale is not None)],
-    )  # fmt: skip
+        FACTOR=factor is not None,
+        SCALE=scale is not None,
+    )
     return y
 
 

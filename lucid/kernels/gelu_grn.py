@@ -27,8 +27,6 @@ from lucid.kernels.custom_vjp import custom_vjp
 from lucid.kernels.fusion import fused
 
 EPS = 1e-6
-_THREADS = 128
-_END = "thread_position_in_grid, threads_per_grid);"
 implementation = biased_gelu.implementation
 
 
@@ -43,18 +41,10 @@ def square_sums(h: mx.array, bias: mx.array) -> mx.array:
 
 def _launch_square_sums(language: str, h: mx.array, bias: mx.array) -> mx.array:
     images, channels, chunks = biased_gelu.image_grid(h)
-    kernel = library.kernel(
-        language, "biased_gelu", "gelu_square_sums", ("h", "bias", "sizes"), ("sums",),
-        f"gelu_square_sums(h, bias, sizes, sums, {_END}",
+    [sums] = biased_gelu.launch(
+        language, "gelu_square_sums", {"h": h, "bias": bias}, _sizes(h, channels),
+        {"sums": (chunks, images, channels)}, grid=(channels, chunks, images),
     )  # fmt: skip
-    [sums] = kernel(
-        inputs=[h, bias.astype(mx.float32), _sizes(h, channels)],
-        output_shapes=[(chunks, images, channels)],
-        output_dtypes=[mx.float32],
-        grid=(channels, chunks, images),
-        threadgroup=(_THREADS, 1, 1),
-        template=[("T", h.dtype)],
-    )
     return sums.sum(0).reshape(images, 1, 1, channels)
 
 
@@ -69,18 +59,10 @@ def gelu_and_square_sums(h: mx.array, bias: mx.array) -> tuple[mx.array, mx.arra
 def _launch_with_square_sums(language: str, h: mx.array, bias: mx.array) -> tuple[mx.array, mx.array]:
     images, channels, chunks = biased_gelu.image_grid(h)
     width = channels + biased_gelu.padding(h.dtype)
-    kernel = library.kernel(
-        language, "biased_gelu", "gelu_and_square_sums", ("h", "bias", "sizes"), ("y", "sums"),
-        f"gelu_and_square_sums<T>(h, bias, sizes, y, sums, {_END}",
+    y, sums = biased_gelu.launch(
+        language, "gelu_and_square_sums<T>", {"h": h, "bias": bias}, _sizes(h, width),
+        {"y": (*h.shape[:-1], width), "sums": (chunks, images, channels)}, grid=(width, chunks, images),
     )  # fmt: skip
-    y, sums = kernel(
-        inputs=[h, bias.astype(mx.float32), _sizes(h, width)],
-        output_shapes=[(*h.shape[:-1], width), (chunks, images, channels)],
-        output_dtypes=[h.dtype, mx.float32],
-        grid=(width, chunks, images),
-        threadgroup=(_THREADS, 1, 1),
-        template=[("T", h.dtype)],
-    )
     return y, sums.sum(0).reshape(images, 1, 1, channels)
 
 
@@ -205,18 +187,10 @@ def _launch(
 ) -> tuple[mx.array, ...]:  # fmt: skip
     images, channels, chunks = biased_gelu.image_grid(h)
     dy = dy.astype(h.dtype)
-    kernel = library.kernel(
-        language, "biased_gelu", "gelu_product_sums", ("dy", "h", "bias", "sizes"), ("sums",),
-        f"gelu_product_sums(dy, h, bias, sizes, sums, {_END}",
+    [sums] = biased_gelu.launch(
+        language, "gelu_product_sums", {"dy": dy, "h": h, "bias": bias}, _sizes(h, dy.shape[-1]),
+        {"sums": (chunks, images, 2, channels)}, grid=(channels, chunks, images),
     )  # fmt: skip
-    [sums] = kernel(
-        inputs=[dy, h, bias.astype(mx.float32), _sizes(h, dy.shape[-1])],
-        output_shapes=[(chunks, images, 2, channels)],
-        output_dtypes=[mx.float32],
-        grid=(channels, chunks, images),
-        threadgroup=(_THREADS, 1, 1),
-        template=[("T", h.dtype)],
-    )
     sums = sums.sum(0)  # (N, 2, C)
     for one in factor:
         sums = sums * one.reshape(-1, 1, 1)
@@ -237,18 +211,11 @@ def launch_gradient(
 ) -> tuple[mx.array, mx.array]:
     """``(dy * scale + gelu(h + bias) * shift) * gelu'(h + bias)`` in the dtype of h, and its sums (C,) in float32."""
     images, channels, chunks = biased_gelu.image_grid(h)
-    kernel = library.kernel(
-        language, "biased_gelu", "scaled_gelu_gradient", ("dy", "h", "bias", "scale", "shift", "sizes"),
-        ("dh", "sums"), f"scaled_gelu_gradient<T>(dy, h, bias, scale, shift, sizes, dh, sums, {_END}",
-    )  # fmt: skip
-    dh, sums = kernel(
-        inputs=[dy.astype(h.dtype), h, bias.astype(mx.float32), scale, shift, _sizes(h, dy.shape[-1])],
-        output_shapes=[h.shape, (images * chunks, channels)],
-        output_dtypes=[h.dtype, mx.float32],
+    dh, sums = biased_gelu.launch(
+        language, "scaled_gelu_gradient<T>", {"dy": dy, "h": h, "bias": bias, "scale": scale, "shift": shift},
+        _sizes(h, dy.shape[-1]), {"dh": h.shape, "sums": (images * chunks, channels)},
         grid=(channels, chunks, images),
-        threadgroup=(_THREADS, 1, 1),
-        template=[("T", h.dtype)],
-    )
+    )  # fmt: skip
     return dh, sums.sum(0)
 
 

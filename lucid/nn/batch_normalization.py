@@ -79,13 +79,15 @@ class _BatchNorm(NormWithStatistics):
         return y
 
     def _check_shape(self, shape: tuple[int, ...]) -> None:
-        where = type(self).__name__
-        _checks.rank(where, "input", shape, self.ranks, self.layout)
+        _checks.rank(type(self).__name__, "input", shape, self.ranks, self.layout)
+        self._check_channels(shape)
+
+    def _check_channels(self, shape: tuple[int, ...]) -> None:
         channels = shape[1 if self.data_format == "channels_first" else -1]
         if channels != self.num_features:
             hint = _checks.layout_hint(shape, self.num_features, self.data_format, len(shape) - 2)
             raise _checks.ArgumentError(
-                f"{where}: input must have {self.num_features} channels, got shape {tuple(shape)}{hint}"
+                f"{type(self).__name__}: input must have {self.num_features} channels, got shape {tuple(shape)}{hint}"
             )
 
     def _normalized(self, input: TensorLike, uses_running: bool, momentum: Any) -> Tensor:
@@ -221,8 +223,7 @@ class SyncBatchNorm(_BatchNorm):
     def _check_shape(self, shape: tuple[int, ...]) -> None:
         if len(shape) < 2:
             raise ValueError(f"SyncBatchNorm: input must have at least 2 dimensions (N, C, ...), got {tuple(shape)}")
-        self.ranks, self.layout = (len(shape),), "(N, C, ...)"
-        super()._check_shape(shape)
+        self._check_channels(shape)
 
     def _normalized(self, input: TensorLike, uses_running: bool, momentum: Any) -> Tensor:
         if not self.training or _process_group.size() == 1:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import operator
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar, overload
 
+from lucid import _checks
 from lucid.nn.module import Module
 
 T = TypeVar("T", bound="_IndexedContainer")
@@ -98,6 +100,30 @@ class _IndexedContainer(Module):
             modules = list(self._modules.values())
             self._modules.clear()
             self._modules.update((str(i), one) for i, one in enumerate(modules))
+
+
+class Container(Module):
+    """A module with the given children, deprecated: derive from ``Module`` instead.
+
+    Args:
+        kwargs: The children by name.
+
+    Example:
+        >>> import warnings
+        >>> with warnings.catch_warnings():
+        ...     warnings.simplefilter("ignore")
+        ...     model = nn.Container(first=nn.Linear(2, 2))
+        ...
+        >>> [name for name, _ in model.named_children()]
+        ['first']
+    """
+
+    def __init__(self, **kwargs: Module) -> None:
+        message = "nn.Container is deprecated; derive from nn.Module instead, which does all that it did"
+        warnings.warn(message, FutureWarning, stacklevel=_checks.level_of_user())
+        super().__init__()
+        for name, module in kwargs.items():
+            self.add_module(name, module)
 
 
 class Sequential(_IndexedContainer):

@@ -74,7 +74,7 @@ class Conv(Module):
         return ", ".join(parts) + layout(self.data_format)
 
 
-class _Convolution(Conv):
+class Convolution(Conv):
     """Base class of convolutions with ``padding_mode``; modes other than zeros pad the input beforehand."""
 
     function: ClassVar[Callable[..., Tensor]]
@@ -117,7 +117,7 @@ class _Convolution(Conv):
         return super().extra_repr() + mode
 
 
-class Conv1d(_Convolution):
+class Conv1d(Convolution):
     """One-dimensional convolution.
 
     Shapes: input (N, in_channels, L), out (N, out_channels, L'); weight (out_channels, in_channels / groups, K).
@@ -149,7 +149,7 @@ class Conv1d(_Convolution):
     function = staticmethod(convolution.conv1d)
 
 
-class Conv2d(_Convolution):
+class Conv2d(Convolution):
     """Two-dimensional convolution. With ``groups == in_channels == out_channels``, it runs on the depthwise kernels.
 
     Shapes: input (N, in_channels, H, W), out (N, out_channels, H', W'); weight (out_channels, in_channels / groups, KH,
@@ -185,7 +185,7 @@ class Conv2d(_Convolution):
     function = staticmethod(convolution.conv2d)
 
 
-class Conv3d(_Convolution):
+class Conv3d(Convolution):
     """Three-dimensional convolution.
 
     Shapes: input (N, in_channels, D, H, W), out (N, out_channels, D', H', W'); weight (out_channels, in_channels /
@@ -218,7 +218,9 @@ class Conv3d(_Convolution):
     function = staticmethod(convolution.conv3d)
 
 
-class _TransposedConvolution(Conv):
+class TransposedConvolution(Conv):
+    """Base class of transposed convolutions, whose output may be given its size."""
+
     transposed = True
     function: ClassVar[Callable[..., Tensor]]
 
@@ -273,7 +275,7 @@ class _TransposedConvolution(Conv):
         return super().extra_repr() + extra
 
 
-class ConvTranspose1d(_TransposedConvolution):
+class ConvTranspose1d(TransposedConvolution):
     """One-dimensional transposed convolution.
 
     Shapes: input (N, in_channels, L), out (N, out_channels, L') with
@@ -305,7 +307,7 @@ class ConvTranspose1d(_TransposedConvolution):
     function = staticmethod(convolution.conv_transpose1d)
 
 
-class ConvTranspose2d(_TransposedConvolution):
+class ConvTranspose2d(TransposedConvolution):
     """Two-dimensional transposed convolution: upsampling with a learned kernel.
 
     Shapes: input (N, in_channels, H, W), out (N, out_channels, H', W') with
@@ -337,7 +339,7 @@ class ConvTranspose2d(_TransposedConvolution):
     function = staticmethod(convolution.conv_transpose2d)
 
 
-class ConvTranspose3d(_TransposedConvolution):
+class ConvTranspose3d(TransposedConvolution):
     """Three-dimensional transposed convolution: upsampling with a learned kernel.
 
     Shapes: input (N, in_channels, D, H, W), out (N, out_channels, D', H', W') with

@@ -4,7 +4,18 @@ from typing import Any
 
 from lucid import _checks
 from lucid._tensor_convert import as_array
-from lucid.nn.conv import Conv, Conv1d, Conv2d, Conv3d, ConvTranspose1d, ConvTranspose2d, ConvTranspose3d, Ints
+from lucid.nn.conv import (
+    Conv,
+    Conv1d,
+    Conv2d,
+    Conv3d,
+    Convolution,
+    ConvTranspose1d,
+    ConvTranspose2d,
+    ConvTranspose3d,
+    Ints,
+    TransposedConvolution,
+)
 from lucid.nn.lazy import LazyModuleMixin
 from lucid.ops._types import TensorLike
 from lucid.ops._windows import layout_name
@@ -27,7 +38,33 @@ class _LazyConv(LazyModuleMixin, Conv):
             self._materialize(weight=self._weight_shape(), bias=(self.out_channels,))
 
 
-class LazyConv1d(_LazyConv, Conv1d):
+class _LazyConvolution(_LazyConv, Convolution):
+    def __init__(
+        self, out_channels: int, kernel_size: Ints, stride: Ints = 1, padding: Ints | str = 0, dilation: Ints = 1,
+        groups: int = 1, bias: bool = True, padding_mode: str = "zeros", device: object = None, dtype: object = None,
+        *, data_format: str = "channels_first",
+    ) -> None:  # fmt: skip
+        super().__init__(
+            groups, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, device,
+            dtype, data_format=data_format,
+        )  # fmt: skip
+        self._forget_channels()
+
+
+class _LazyTransposedConvolution(_LazyConv, TransposedConvolution):
+    def __init__(
+        self, out_channels: int, kernel_size: Ints, stride: Ints = 1, padding: Ints = 0, output_padding: Ints = 0,
+        groups: int = 1, bias: bool = True, dilation: Ints = 1, padding_mode: str = "zeros", device: object = None,
+        dtype: object = None, *, data_format: str = "channels_first",
+    ) -> None:  # fmt: skip
+        super().__init__(
+            groups, out_channels, kernel_size, stride, padding, output_padding, groups, bias, dilation,
+            padding_mode, device, dtype, data_format=data_format,
+        )  # fmt: skip
+        self._forget_channels()
+
+
+class LazyConv1d(_LazyConvolution, Conv1d):
     """``Conv1d`` whose ``in_channels`` is the number of channels of the first input.
 
     Args:
@@ -50,19 +87,8 @@ class LazyConv1d(_LazyConv, Conv1d):
 
     cls_to_become = Conv1d
 
-    def __init__(
-        self, out_channels: int, kernel_size: Ints, stride: Ints = 1, padding: Ints | str = 0, dilation: Ints = 1,
-        groups: int = 1, bias: bool = True, padding_mode: str = "zeros", device: object = None, dtype: object = None,
-        *, data_format: str = "channels_first",
-    ) -> None:  # fmt: skip
-        super().__init__(
-            groups, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, device,
-            dtype, data_format=data_format,
-        )  # fmt: skip
-        self._forget_channels()
 
-
-class LazyConv2d(_LazyConv, Conv2d):
+class LazyConv2d(_LazyConvolution, Conv2d):
     """``Conv2d`` whose ``in_channels`` is the number of channels of the first input.
 
     Args:
@@ -85,19 +111,8 @@ class LazyConv2d(_LazyConv, Conv2d):
 
     cls_to_become = Conv2d
 
-    def __init__(
-        self, out_channels: int, kernel_size: Ints, stride: Ints = 1, padding: Ints | str = 0, dilation: Ints = 1,
-        groups: int = 1, bias: bool = True, padding_mode: str = "zeros", device: object = None, dtype: object = None,
-        *, data_format: str = "channels_first",
-    ) -> None:  # fmt: skip
-        super().__init__(
-            groups, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, device,
-            dtype, data_format=data_format,
-        )  # fmt: skip
-        self._forget_channels()
 
-
-class LazyConv3d(_LazyConv, Conv3d):
+class LazyConv3d(_LazyConvolution, Conv3d):
     """``Conv3d`` whose ``in_channels`` is the number of channels of the first input.
 
     Args:
@@ -120,19 +135,8 @@ class LazyConv3d(_LazyConv, Conv3d):
 
     cls_to_become = Conv3d
 
-    def __init__(
-        self, out_channels: int, kernel_size: Ints, stride: Ints = 1, padding: Ints | str = 0, dilation: Ints = 1,
-        groups: int = 1, bias: bool = True, padding_mode: str = "zeros", device: object = None, dtype: object = None,
-        *, data_format: str = "channels_first",
-    ) -> None:  # fmt: skip
-        super().__init__(
-            groups, out_channels, kernel_size, stride, padding, dilation, groups, bias, padding_mode, device,
-            dtype, data_format=data_format,
-        )  # fmt: skip
-        self._forget_channels()
 
-
-class LazyConvTranspose1d(_LazyConv, ConvTranspose1d):
+class LazyConvTranspose1d(_LazyTransposedConvolution, ConvTranspose1d):
     """``ConvTranspose1d`` whose ``in_channels`` is the number of channels of the first input.
 
     Args:
@@ -156,19 +160,8 @@ class LazyConvTranspose1d(_LazyConv, ConvTranspose1d):
 
     cls_to_become = ConvTranspose1d
 
-    def __init__(
-        self, out_channels: int, kernel_size: Ints, stride: Ints = 1, padding: Ints = 0, output_padding: Ints = 0,
-        groups: int = 1, bias: bool = True, dilation: Ints = 1, padding_mode: str = "zeros", device: object = None,
-        dtype: object = None, *, data_format: str = "channels_first",
-    ) -> None:  # fmt: skip
-        super().__init__(
-            groups, out_channels, kernel_size, stride, padding, output_padding, groups, bias, dilation,
-            padding_mode, device, dtype, data_format=data_format,
-        )  # fmt: skip
-        self._forget_channels()
 
-
-class LazyConvTranspose2d(_LazyConv, ConvTranspose2d):
+class LazyConvTranspose2d(_LazyTransposedConvolution, ConvTranspose2d):
     """``ConvTranspose2d`` whose ``in_channels`` is the number of channels of the first input.
 
     Args:
@@ -192,19 +185,8 @@ class LazyConvTranspose2d(_LazyConv, ConvTranspose2d):
 
     cls_to_become = ConvTranspose2d
 
-    def __init__(
-        self, out_channels: int, kernel_size: Ints, stride: Ints = 1, padding: Ints = 0, output_padding: Ints = 0,
-        groups: int = 1, bias: bool = True, dilation: Ints = 1, padding_mode: str = "zeros", device: object = None,
-        dtype: object = None, *, data_format: str = "channels_first",
-    ) -> None:  # fmt: skip
-        super().__init__(
-            groups, out_channels, kernel_size, stride, padding, output_padding, groups, bias, dilation,
-            padding_mode, device, dtype, data_format=data_format,
-        )  # fmt: skip
-        self._forget_channels()
 
-
-class LazyConvTranspose3d(_LazyConv, ConvTranspose3d):
+class LazyConvTranspose3d(_LazyTransposedConvolution, ConvTranspose3d):
     """``ConvTranspose3d`` whose ``in_channels`` is the number of channels of the first input.
 
     Args:
@@ -227,14 +209,3 @@ class LazyConvTranspose3d(_LazyConv, ConvTranspose3d):
     """
 
     cls_to_become = ConvTranspose3d
-
-    def __init__(
-        self, out_channels: int, kernel_size: Ints, stride: Ints = 1, padding: Ints = 0, output_padding: Ints = 0,
-        groups: int = 1, bias: bool = True, dilation: Ints = 1, padding_mode: str = "zeros", device: object = None,
-        dtype: object = None, *, data_format: str = "channels_first",
-    ) -> None:  # fmt: skip
-        super().__init__(
-            groups, out_channels, kernel_size, stride, padding, output_padding, groups, bias, dilation,
-            padding_mode, device, dtype, data_format=data_format,
-        )  # fmt: skip
-        self._forget_channels()

@@ -10,8 +10,9 @@ from lucid.ops._types import TensorLike
 
 class _LazyNorm(LazyModuleMixin, NormWithStatistics):
     def __init__(
-        self, eps: float, momentum: float | None, affine: bool, track_running_stats: bool, device: object,
-        dtype: object, *, bias: bool, data_format: str,
+        self, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
+        track_running_stats: bool = True, device: object = None, dtype: object = None,
+        *, bias: bool = True, data_format: str = "channels_first",
     ) -> None:  # fmt: skip
         super().__init__(
             1, eps, momentum, affine, track_running_stats, device, dtype, bias=bias, data_format=data_format
@@ -55,13 +56,6 @@ class LazyBatchNorm1d(_LazyNorm, BatchNorm1d):
 
     cls_to_become = BatchNorm1d
 
-    def __init__(
-        self, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
-        track_running_stats: bool = True, device: object = None, dtype: object = None,
-        *, bias: bool = True, data_format: str = "channels_first",
-    ) -> None:  # fmt: skip
-        super().__init__(eps, momentum, affine, track_running_stats, device, dtype, bias=bias, data_format=data_format)
-
 
 class LazyBatchNorm2d(_LazyNorm, BatchNorm2d):
     """``BatchNorm2d`` whose ``num_features`` is the number of channels of the first input.
@@ -82,13 +76,6 @@ class LazyBatchNorm2d(_LazyNorm, BatchNorm2d):
     """
 
     cls_to_become = BatchNorm2d
-
-    def __init__(
-        self, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
-        track_running_stats: bool = True, device: object = None, dtype: object = None,
-        *, bias: bool = True, data_format: str = "channels_first",
-    ) -> None:  # fmt: skip
-        super().__init__(eps, momentum, affine, track_running_stats, device, dtype, bias=bias, data_format=data_format)
 
 
 class LazyBatchNorm3d(_LazyNorm, BatchNorm3d):
@@ -111,13 +98,6 @@ class LazyBatchNorm3d(_LazyNorm, BatchNorm3d):
 
     cls_to_become = BatchNorm3d
 
-    def __init__(
-        self, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
-        track_running_stats: bool = True, device: object = None, dtype: object = None,
-        *, bias: bool = True, data_format: str = "channels_first",
-    ) -> None:  # fmt: skip
-        super().__init__(eps, momentum, affine, track_running_stats, device, dtype, bias=bias, data_format=data_format)
-
 
 class LazyInstanceNorm1d(_LazyNorm, InstanceNorm1d):
     """``InstanceNorm1d`` whose ``num_features`` is the number of channels of the first input.
@@ -138,13 +118,6 @@ class LazyInstanceNorm1d(_LazyNorm, InstanceNorm1d):
     """
 
     cls_to_become = InstanceNorm1d
-
-    def __init__(
-        self, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
-        track_running_stats: bool = True, device: object = None, dtype: object = None,
-        *, bias: bool = True, data_format: str = "channels_first",
-    ) -> None:  # fmt: skip
-        super().__init__(eps, momentum, affine, track_running_stats, device, dtype, bias=bias, data_format=data_format)
 
 
 class LazyInstanceNorm2d(_LazyNorm, InstanceNorm2d):
@@ -167,13 +140,6 @@ class LazyInstanceNorm2d(_LazyNorm, InstanceNorm2d):
 
     cls_to_become = InstanceNorm2d
 
-    def __init__(
-        self, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
-        track_running_stats: bool = True, device: object = None, dtype: object = None,
-        *, bias: bool = True, data_format: str = "channels_first",
-    ) -> None:  # fmt: skip
-        super().__init__(eps, momentum, affine, track_running_stats, device, dtype, bias=bias, data_format=data_format)
-
 
 class LazyInstanceNorm3d(_LazyNorm, InstanceNorm3d):
     """``InstanceNorm3d`` whose ``num_features`` is the number of channels of the first input.
@@ -194,10 +160,3 @@ class LazyInstanceNorm3d(_LazyNorm, InstanceNorm3d):
     """
 
     cls_to_become = InstanceNorm3d
-
-    def __init__(
-        self, eps: float = 1e-5, momentum: float | None = 0.1, affine: bool = True,
-        track_running_stats: bool = True, device: object = None, dtype: object = None,
-        *, bias: bool = True, data_format: str = "channels_first",
-    ) -> None:  # fmt: skip
-        super().__init__(eps, momentum, affine, track_running_stats, device, dtype, bias=bias, data_format=data_format)

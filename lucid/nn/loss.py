@@ -1,11 +1,14 @@
 """Loss modules. Each calls its function in ``lucid.nn.functional``, which also says what deprecated arguments mean."""
 
+import math
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from lucid import _checks
 from lucid._tensor import Tensor, tensor
+from lucid.nn.linear import Linear
 from lucid.nn.module import Module
-from lucid.ops import loss
+from lucid.ops import linear_loss, loss
 from lucid.ops._losses import reduction_of
 from lucid.ops._types import TensorLike
 
@@ -258,3 +261,67 @@ class CrossEntropyLoss(_Loss):
             input, target, self.weight, ignore_index=self.ignore_index, reduction=self.reduction,
             label_smoothing=self.label_smoothing,
         )  # fmt: skip
+
+
+class LinearCrossEntropyLoss(_Loss):
+    """The cross entropy of the outputs of a linear layer that it contains.
+
+    Shapes: input (N, in_features) or (in_features,); target as for ``CrossEntropyLoss`` with the logits
+    (N, num_classes, *out_features).
+
+    Args:
+        in_features: Size of the last dimension of the input.
+        num_classes: Number of classes.
+        out_features: Sizes of further dimensions of the logits.
+        bias: Whether the layer has a bias.
+        device: Accepted for compatibility with PyTorch; memory is unified.
+        dtype: The dtype of the layer, float32 by default.
+        reduction: "mean", "sum", or "none" for one loss per sample.
+        weight: The weight of each class (C,).
+        ignore_index: Targets with this class index are ignored, -100 by default.
+        label_smoothing: The weight of the uniform distribution that is mixed into the targets.
+        options: Must be None: PyTorch's computation in chunks is not supported.
+
+    Raises:
+        ValueError: ``weight`` does not have one value per class, or an option is out of range.
+
+    Example:
+        >>> criterion = nn.LinearCrossEntropyLoss(8, 3)
+        >>> criterion(lucid.zeros(2, 8), lucid.tensor([0, 2])).detach().round(decimals=2)  # log(3)
+        tensor(1.1)
+    """
+
+    def __init__(
+        self, in_features: int, num_classes: int, *, out_features: Sequence[int] = (), bias: bool = False,
+        device: object = None, dtype: object = None, reduction: str = "mean", weight: TensorLike = None,
+        ignore_index: int | None = None, label_smoothing: float = 0.0, options: None = None,
+    ) -> None:  # fmt: skip
+        super().__init__(reduction=reduction)
+        where = type(self).__name__
+        self.num_classes = _checks.integer(where, "num_classes", num_classes, 1)
+        self.out_features = tuple(_checks.integer(where, "out_features", one, 1) for one in out_features)
+        self._register_constant("weight", weight)
+        if self.weight is not None and self.weight.shape != (num_classes,):
+            raise _checks.ArgumentError(f"{where}: weight must have shape {(num_classes,)}, got {self.weight.shape}")
+        self.ignore_index = None if ignore_index is None else _checks.integer(where, "ignore_index", ignore_index)
+        self.label_smoothing = _checks.probability(where, "label_smoothing", label_smoothing)
+        self.linear = Linear(in_features, math.prod(self.out_features, start=num_classes), bias, device, dtype)
+        if options is not None:
+            raise TypeError(f"{where}: options must be None, got {options!r:.60}")
+        self.options = options
+
+    def forward(self, input: TensorLike, target: TensorLike) -> Tensor:
+        shape = (self.num_classes, *self.out_features)
+        bias = self.linear.bias
+        return linear_loss.linear_cross_entropy(
+            input, self.linear.weight.reshape((*shape, self.linear.in_features)), target,
+            linear_bias=None if bias is None else bias.reshape(shape), weight=self.weight, reduction=self.reduction,
+            ignore_index=self.ignore_index, label_smoothing=self.label_smoothing,
+        )  # fmt: skip
+
+    def extra_repr(self) -> str:
+        return (
+            f"in_features={self.linear.in_features}, num_classes={self.num_classes}, "
+            f"out_features={self.out_features}, bias={self.linear.bias is not None}, reduction={self.reduction}, "
+            f"ignore_index={self.ignore_index}, label_smoothing={self.label_smoothing}, options={self.options}"
+        )

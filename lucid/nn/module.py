@@ -24,7 +24,7 @@ from lucid._tensor_casting import conversion
 from lucid.nn._common import HasForward, P, R
 from lucid.nn.hooks import call_with_hooks
 from lucid.nn.module_repr import repr_lines
-from lucid.nn.parameter import Parameter, Uninitialized
+from lucid.nn.parameter import Buffer, Parameter, Uninitialized
 from lucid.nn.state import STATE_HOOKS, Stateful
 
 Self = TypeVar("Self", bound="Module")
@@ -94,6 +94,9 @@ class Module(Stateful):
         if isinstance(value, Parameter):
             self._remove_other(name, slots.get("_parameters"))
             self.register_parameter(name, value)
+        elif isinstance(value, Buffer):
+            self._remove_other(name, slots.get("_buffers"))
+            self.register_buffer(name, value, value.persistent)
         elif isinstance(value, Module):
             self._remove_other(name, slots.get("_modules"))
             self.register_module(name, value)

@@ -44,6 +44,37 @@ class Parameter(Tensor):
         return f"Parameter containing:\n{super().__repr__()}"
 
 
+class Buffer(Tensor):
+    """A tensor that is registered as a buffer when it is assigned to an attribute of a module.
+
+    As with ``Parameter``, a tensor shares its values with the buffer.
+
+    Args:
+        data: Anything that ``lucid.tensor`` takes, nothing by default.
+        persistent: Whether it is part of the ``state_dict`` of the module.
+
+    Example:
+        >>> layer = nn.Module()
+        >>> layer.count = nn.Buffer(lucid.zeros(2))
+        >>> [name for name, _ in layer.named_buffers()]
+        ['count']
+    """
+
+    __slots__ = ("_persistent",)
+
+    def __init__(self, data: TensorLike = None, *, persistent: bool = True) -> None:
+        self._set_leaf(mx.zeros(0) if data is None else as_array(data))
+        self._persistent = persistent
+        if isinstance(data, Tensor):
+            self._requires_grad = data.requires_grad
+            _aliases.detached(data, into=self)
+
+    @property
+    def persistent(self) -> bool:
+        """Whether it is part of the ``state_dict`` of a module."""
+        return getattr(self, "_persistent", True)
+
+
 _slot: Any = vars(TensorBase)["_array"]  # where a tensor keeps its array
 
 

@@ -227,6 +227,13 @@ def _limits(dtype: mx.Dtype) -> tuple[float, float] | None:
     return (found.min if found.min < 0 else -found.max), found.max
 
 
+def extremes(dtype: mx.Dtype) -> tuple[float, float]:
+    """The smallest and the largest value of ``dtype``; infinite for floating-point and complex numbers."""
+    if dtype in FLOATING:
+        return -math.inf, math.inf
+    return (0, 1) if dtype == mx.bool_ else (mx.iinfo(dtype).min, mx.iinfo(dtype).max)
+
+
 def wrapped(value: int, dtype: mx.Dtype) -> mx.array:
     """An integer as an array of an integer dtype, in which it wraps around like PyTorch's."""
     if dtype == mx.bool_ or mx.iinfo(dtype).min <= value <= mx.iinfo(dtype).max:

@@ -15,6 +15,15 @@ from lucid.kernels import float64
 from lucid.kernels.gelu import gelu as gelu_of_arrays
 from lucid.kernels.gelu import gelu_vjp
 from lucid.ops._common import FLOATING, array, at_least_1d, floating, number_as, numeric, real, real_numbers
+from lucid.ops._selection import (
+    hardsigmoid_vjp,
+    hardtanh_vjp,
+    leaky_relu_vjp,
+    relu6_vjp,
+    relu_vjp,
+    shrink_vjp,
+    threshold_vjp,
+)
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
@@ -32,21 +41,21 @@ def _not_real(caller: str, x: mx.array) -> Exception:
     return _checks.DtypeError(f"{caller}: {_checks.dtype_name(x.dtype)} is not supported")
 
 
-@op
+@op(vjp=relu_vjp)
 def relu(input: TensorLike, inplace: bool = False) -> mx.array:
     """``max(input, 0)``. The gradient at 0 is 0."""
     x = numeric("relu", input)
     return mx.where(x <= 0, mx.array(0, x.dtype), x)  # not mx.maximum: this keeps NaN and passes no gradient at 0
 
 
-@op
+@op(vjp=relu6_vjp)
 def relu6(input: TensorLike, inplace: bool = False) -> mx.array:
     """``min(max(input, 0), 6)``."""
     x = numeric("relu6", input)
     return mx.where(x <= 0, mx.array(0, x.dtype), mx.where(x >= 6, mx.array(6, x.dtype), x))
 
 
-@op
+@op(vjp=leaky_relu_vjp)
 def leaky_relu(input: TensorLike, negative_slope: float = 0.01, inplace: bool = False) -> mx.array:
     """``input`` if ``input > 0``, otherwise ``negative_slope * input``."""
     x = real("leaky_relu", input)
@@ -120,14 +129,14 @@ def prelu(input: TensorLike, weight: TensorLike) -> mx.array:
     return mx.where(x > 0, x, slope * x)
 
 
-@op
+@op(vjp=shrink_vjp)
 def hardshrink(input: TensorLike, lambd: float = 0.5, *, out: None = None) -> mx.array:
     """``input``, or 0 where ``|input| <= lambd``."""
     x, bound = real_numbers("hardshrink", input), _checks.number("hardshrink", "lambd", lambd)
     return mx.where((x >= -bound) & (x <= bound), mx.array(0, x.dtype), x)
 
 
-@op
+@op(vjp=shrink_vjp)
 def softshrink(input: TensorLike, lambd: float = 0.5) -> mx.array:
     """``input`` moved toward 0 by ``lambd``, and 0 where ``|input| <= lambd``."""
     x, bound = real_numbers("softshrink", input), _checks.number("softshrink", "lambd", lambd, 0)
@@ -142,7 +151,7 @@ def tanhshrink(input: TensorLike) -> mx.array:
     return wide - (float64.tanh64(wide) if wide.dtype == mx.float64 else mx.tanh(wide))
 
 
-@op
+@op(vjp=threshold_vjp)
 def threshold(input: TensorLike, threshold: float, value: float, inplace: bool = False) -> mx.array:
     """``input`` where it exceeds ``threshold``, otherwise ``value``."""
     x = numeric("threshold", input)
@@ -217,7 +226,7 @@ def softsign(input: TensorLike) -> mx.array:
     return x / (1 + mx.abs(x))
 
 
-@op
+@op(vjp=hardtanh_vjp)
 def hardtanh(input: TensorLike, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> mx.array:
     """``input`` limited to [``min_val``, ``max_val``]. The gradient is 0 outside and at the bounds."""
     x = array("hardtanh", input)
@@ -234,7 +243,7 @@ def hardtanh(input: TensorLike, min_val: float = -1.0, max_val: float = 1.0, inp
     return mx.where(x <= low, low, mx.where(x >= high, high, x))
 
 
-@op
+@op(vjp=hardsigmoid_vjp)
 def hardsigmoid(input: TensorLike, inplace: bool = False) -> mx.array:
     """``input / 6 + 1 / 2`` limited to [0, 1]."""
     x = real("hardsigmoid", input)

@@ -31,6 +31,7 @@ from lucid.ops._common import (
     smaller,
     truncated_quotient,
 )
+from lucid.ops._selection import clamp_max_vjp, clamp_min_vjp, clamp_vjp, maximum_vjp, minimum_vjp
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
@@ -255,19 +256,19 @@ def positive(input: TensorLike) -> mx.array:
     return x
 
 
-@op
+@op(vjp=maximum_vjp)
 def maximum(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
     """Element-wise maximum; NaN if either operand is NaN. Equal values share the gradient."""
     return larger("maximum", input, other)
 
 
-@op
+@op(vjp=minimum_vjp)
 def minimum(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
     """Element-wise minimum; NaN if either operand is NaN. Equal values share the gradient."""
     return smaller("minimum", input, other)
 
 
-@op
+@op(vjp=clamp_vjp)
 def clamp(input: TensorLike, min: TensorLike = None, max: TensorLike = None, *, out: None = None) -> mx.array:
     """``input`` limited to [``min``, ``max``], each a number or a tensor that broadcasts.
 
@@ -290,13 +291,13 @@ def clamp(input: TensorLike, min: TensorLike = None, max: TensorLike = None, *, 
     return x
 
 
-@op
+@op(vjp=clamp_min_vjp)
 def clamp_min(input: TensorLike, min: TensorLike, *, out: None = None) -> mx.array:
     """``input`` limited to at least ``min``, a number or a tensor that broadcasts."""
     return binary("clamp_min", _at_least, array("clamp_min", input), min)
 
 
-@op
+@op(vjp=clamp_max_vjp)
 def clamp_max(input: TensorLike, max: TensorLike, *, out: None = None) -> mx.array:
     """``input`` limited to at most ``max``, a number or a tensor that broadcasts."""
     return binary("clamp_max", _at_most, array("clamp_max", input), max)

@@ -16,6 +16,7 @@ from lucid import _bounds, _checks, _deferred, _layout
 from lucid._layout import Layout
 from lucid._views import Place, view_op
 from lucid.ops._common import FLOATING, any_op, array, index_array, number_as, pair, scalar_like
+from lucid.ops._selection import masked_fill_vjp, where_vjp
 from lucid.ops._types import TensorLike
 from lucid.tape import TensorBase, op
 
@@ -342,7 +343,7 @@ def _set_basic(x: mx.array, steps: list[Any], value: mx.array) -> mx.array:
     return copy
 
 
-@op
+@op(vjp=where_vjp)
 def where(condition: TensorLike, input: TensorLike = None, other: TensorLike = None, *, out: None = None) -> mx.array:
     """``input`` where ``condition`` is True, otherwise ``other``; all three broadcast.
 
@@ -399,7 +400,7 @@ def _mask(caller: str, mask: Any) -> mx.array:
     return mask
 
 
-@op
+@op(vjp=masked_fill_vjp)
 def masked_fill(input: TensorLike, mask: TensorLike, value: TensorLike) -> mx.array:
     """``input`` with ``value`` where ``mask`` is True; ``mask`` broadcasts."""
     x, mask = array("masked_fill", input), _mask("masked_fill", mask)

@@ -6,10 +6,9 @@ import mlx.core as mx
 
 from lucid import _checks
 from lucid._checks import flag
-from lucid.ops._common import ValuesAndIndices, any_op, array, at_least_1d, axes, real, total
-from lucid.ops._norms import check_nonempty
+from lucid.ops._common import ValuesAndIndices, any_op, array, axes, real, total
 from lucid.ops._types import TensorLike
-from lucid.ops.reduction import Dims, picked, sum_operand
+from lucid.ops.reduction import Dims, middle_value, sum_operand
 from lucid.tape import op
 
 __all__ = ["nanmean", "nanmedian", "nansum"]
@@ -45,20 +44,4 @@ def nanmedian(
     input: TensorLike, dim: int | None = None, keepdim: bool = False, *, out: None = None
 ) -> mx.array | ValuesAndIndices:
     """The median of the values that are not NaN (the lower of two); with ``dim``, the tuple (values, indices)."""
-    x, keep = array("nanmedian", input), flag("nanmedian", "keepdim", keepdim)
-    if dim is None:
-        check_nonempty("nanmedian", x, tuple(range(x.ndim)))
-        middle = picked(x.reshape(-1), _middle(x.reshape(-1), 0), 0, True, False).values
-        return middle.reshape((1,) * x.ndim if keep else ())
-    scalar, x = x.ndim == 0, at_least_1d(x)
-    at = _checks.dim("nanmedian", dim, x.ndim)
-    check_nonempty("nanmedian", x, (at,))
-    return picked(x, _middle(x, at), at, scalar, keep)
-
-
-def _middle(x: mx.array, dim: int) -> mx.array:
-    """The index of the lower middle number along ``dim``; that of a NaN if there is no number."""
-    x = mx.stop_gradient(x)
-    numbers = total((~mx.isnan(x)).astype(mx.int32), dim, True)  # they are sorted before all NaN
-    order = mx.argsort(x, dim) if x.size else mx.zeros(x.shape, mx.uint32)
-    return mx.take_along_axis(order, mx.maximum(numbers - 1, 0) // 2, dim)
+    return middle_value("nanmedian", input, dim, keepdim, ignores_nan=True)

@@ -7,8 +7,9 @@ import mlx.core as mx
 
 from lucid import _checks
 from lucid.ops import normalization, rearrangement, sampling
-from lucid.ops._common import array, average, index_within, real_numbers
+from lucid.ops._common import array, average, floating, index_within, real_numbers
 from lucid.ops._types import TensorLike
+from lucid.ops.activation import softmax_of_arrays
 from lucid.ops.padding import pad as pad_tensor
 from lucid.tape import op
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from lucid._tensor import Tensor
 
 __all__ = [
-    "affine_grid_generator", "constant_pad_nd", "grid_sampler", "grid_sampler_2d", "grid_sampler_3d",
+    "_safe_softmax", "affine_grid_generator", "constant_pad_nd", "grid_sampler", "grid_sampler_2d", "grid_sampler_3d",
     "max_pool2d_with_indices_backward", "native_channel_shuffle", "native_group_norm", "native_layer_norm",
 ]  # fmt: skip
 
@@ -40,6 +41,18 @@ def native_channel_shuffle(input: TensorLike, groups: int) -> "Tensor":
         ValueError: the number of channels is not divisible by ``groups``.
     """
     return rearrangement.channel_shuffle(input, groups)
+
+
+@op(autocast="float32")
+def _safe_softmax(input: TensorLike, dim: int, dtype: Any = None) -> mx.array:
+    """``softmax``, which is 0 where all values along ``dim`` are -inf, as in attention to nothing."""
+    x = floating("_safe_softmax", input)
+    axis = _checks.dim("_safe_softmax", dim, x.ndim)
+    kept = x if dtype is None else x.astype(_checks.dtype("_safe_softmax", dtype))
+    if not x.ndim or not x.size:
+        return mx.where(kept == -mx.inf, 0, mx.ones_like(kept)).astype(kept.dtype)
+    is_nothing = mx.all(kept == -mx.inf, axis, keepdims=True)
+    return mx.where(is_nothing, 0, softmax_of_arrays(mx.where(is_nothing, 0, kept), axis)).astype(kept.dtype)
 
 
 def _statistics(caller: str, input: TensorLike, rows: tuple[int, ...], shape: tuple[int, ...], eps: float) -> Any:

@@ -18,6 +18,7 @@ from lucid.ops._common import (
     number_as,
     ordered,
 )
+from lucid.ops._selection import fmax_vjp, fmin_vjp
 from lucid.ops._types import TensorLike
 from lucid.tape import op
 
@@ -30,14 +31,14 @@ def _floats(caller: str, input: Any, other: Any) -> tuple[mx.array, mx.array]:
     return floating(caller, x), floating(caller, other)
 
 
-@op
+@op(vjp=fmax_vjp)
 def fmax(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
     """Element-wise maximum that ignores NaN; of equal values, the first gets the gradient."""
     x, other = ordered("fmax", input, other)
     return mx.where((x >= other) | mx.isnan(other), x, other)
 
 
-@op
+@op(vjp=fmin_vjp)
 def fmin(input: TensorLike, other: TensorLike, *, out: None = None) -> mx.array:
     """Element-wise minimum that ignores NaN; of equal values, the first gets the gradient."""
     x, other = ordered("fmin", input, other)

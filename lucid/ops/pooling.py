@@ -11,7 +11,7 @@ import mlx.core as mx
 
 from lucid import _checks
 from lucid.kernels.power import power
-from lucid.ops._common import FLOATING, any_op, array, real_numbers, truncated_quotient
+from lucid.ops._common import any_op, array, extremes, real_numbers, truncated_quotient
 from lucid.ops._types import TensorLike
 from lucid.ops._windows import Windows
 from lucid.tape import op
@@ -32,8 +32,7 @@ def _max_pool(
     if x.dtype in (mx.bool_, mx.complex64):
         raise _checks.DtypeError(f"{caller}: input must hold real numbers, got {_checks.dtype_name(x.dtype)}")
     windows = Windows(caller, x, dims, kernel_size, stride, padding, dilation, ceil_mode, data_format)
-    lowest = -mx.inf if x.dtype in FLOATING else mx.iinfo(x.dtype).min
-    places = windows.places(windows.padded(x, lowest))
+    places = windows.places(windows.padded(x, extremes(x.dtype)[0]))
     largest = next(places)
     if not _checks.flag(caller, "return_indices", return_indices):
         for one in places:

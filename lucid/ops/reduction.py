@@ -388,22 +388,32 @@ def median(
     input: TensorLike, dim: int | None = None, keepdim: bool = False, *, out: None = None
 ) -> mx.array | ValuesAndIndices:
     """The median (the lower of two middle values), or NaN; with ``dim``, the named tuple (values, indices)."""
-    x, keep = array("median", input), flag("median", "keepdim", keepdim)
+    return middle_value("median", input, dim, keepdim, ignores_nan=False)
+
+
+def middle_value(
+    caller: str, input: Any, dim: Any, keepdim: Any, ignores_nan: bool
+) -> mx.array | ValuesAndIndices:  # fmt: skip
+    """The body of ``median`` and ``nanmedian``."""
+    x, keep = array(caller, input), flag(caller, "keepdim", keepdim)
     if dim is None:
-        check_nonempty("median", x, tuple(range(x.ndim)))
-        middle = picked(x.reshape(-1), _middle(x.reshape(-1), 0), 0, True, False).values
-        return middle.reshape((1,) * x.ndim if keep else ())
+        check_nonempty(caller, x, tuple(range(x.ndim)))
+        flat = x.reshape(-1)
+        value = picked(flat, _middle(flat, 0, ignores_nan), 0, True, False).values
+        return value.reshape((1,) * x.ndim if keep else ())
     scalar, x = x.ndim == 0, at_least_1d(x)
-    at = _checks.dim("median", dim, x.ndim)
-    check_nonempty("median", x, (at,))
-    return picked(x, _middle(x, at), at, scalar, keep)
+    at = _checks.dim(caller, dim, x.ndim)
+    check_nonempty(caller, x, (at,))
+    return picked(x, _middle(x, at, ignores_nan), at, scalar, keep)
 
 
-def _middle(x: mx.array, dim: int) -> mx.array:
-    """The index of the lower middle value along ``dim``, or of a NaN if there is one."""
-    x, middle = mx.stop_gradient(x), (x.shape[dim] - 1) // 2
-    numbers = total_of(~mx.isnan(x), dim, keepdims=True)  # they are sorted before all NaN
-    rank = mx.where(numbers == x.shape[dim], middle, numbers)
+def _middle(x: mx.array, dim: int, ignores_nan: bool) -> mx.array:
+    """The index of the lower middle value along ``dim``, or of a NaN: if there is one, or if there is nothing else."""
+    x = mx.stop_gradient(x)
+    numbers = total_of((~mx.isnan(x)).astype(mx.int32), dim, keepdims=True)  # they are sorted before all NaN
+    rank = mx.maximum(numbers - 1, 0) // 2
+    if not ignores_nan:
+        rank = mx.where(numbers == x.shape[dim], rank, numbers)
     return mx.take_along_axis(_order(x, dim), rank, dim)
 
 

@@ -73,7 +73,8 @@ def interpolate(
         one if one is None else _checks.flag(where, name, one)
         for name, one in (("align_corners", align_corners), ("recompute_scale_factor", recompute_scale_factor))
     )
-    if _checks.flag(where, "antialias", antialias) and (mode not in _ANTIALIASED or dims != 2):
+    antialias = _checks.flag(where, "antialias", antialias)
+    if antialias and (mode not in _ANTIALIASED or dims != 2):
         raise ValueError(f"{where}: antialias requires mode 'bilinear', 'bicubic' or 'lanczos', got mode {mode!r}")
     if mode == "lanczos" and (align_corners or not antialias):
         raise ValueError(f"{where}: mode 'lanczos' requires antialias=True and align_corners=False")
@@ -90,12 +91,11 @@ def interpolate(
         old, new, scale = before[i], after[i], scales[i]
         if mode.startswith("nearest"):
             wide = _take_positions(wide, first + i, _nearest(old, new, scale, mode == "nearest-exact"))
-        elif is_bytes and old != new:
-            wide = _fixed_point(wide, first + i, _matrix(old, new, scale, mode, bool(align_corners), antialias))
-        elif not is_bytes and (old != new or (mode == "bicubic" and not antialias)):
+        elif old != new or (mode == "bicubic" and not (antialias or is_bytes)):
             # As in PyTorch, a factor that keeps the size only affects bicubic.
-            matrix = _matrix(old, new, scale, mode, bool(align_corners), antialias)
-            wide = along_axis(wide, first + i, mx.array(matrix, wide.dtype))
+            make = _antialiased if antialias else _matrix
+            matrix = make(old, new, scale, mode, bool(align_corners))
+            wide = (_fixed_point if is_bytes else _weighted)(wide, first + i, matrix)
     return wide.astype(x.dtype)
 
 
@@ -176,23 +176,31 @@ def _fixed_point(x: mx.array, axis: int, matrix: np.ndarray) -> mx.array:
         return mx.clip(mx.floor((sums + 2 ** (bits - 1)) / 2**bits), 0, 255).astype(mx.uint8)
 
 
-def _matrix(
-    old: int, new: int, scale: float | None, mode: str, align_corners: bool, antialias: bool = False
-) -> np.ndarray:
+def _weighted(x: mx.array, axis: int, matrix: np.ndarray) -> mx.array:
+    return along_axis(x, axis, mx.array(matrix, x.dtype))
+
+
+def _step(old: int, new: int, scale: float | None, align_corners: bool) -> float:
+    """The distance between the centers of two new pixels, in old pixels."""
+    if align_corners:
+        return (old - 1) / (new - 1) if new > 1 else 0.0
+    return old / new if scale is None else 1 / scale
+
+
+def _matrix(old: int, new: int, scale: float | None, mode: str, align_corners: bool) -> np.ndarray:
     """The matrix (new, old) with the weight of each old value in each new one."""
     matrix = np.zeros((new, old))
-    if antialias:
-        return _antialiased(matrix, scale, mode, align_corners)
     rows = np.arange(new)
     if mode == "area":
         for i in rows:
             start, stop = i * old // new, -(-(i + 1) * old // new)
             matrix[i, start:stop] = 1 / (stop - start)
         return matrix
+    step = _step(old, new, scale, align_corners)
     if align_corners:
-        centers = rows * ((old - 1) / (new - 1) if new > 1 else 0.0)
+        centers = rows * step
     else:
-        centers = (rows + 0.5) * (old / new if scale is None else 1 / scale) - 0.5
+        centers = (rows + 0.5) * step - 0.5
         centers = np.maximum(centers, 0) if mode != "bicubic" else centers
     low = np.floor(centers).astype(np.int64)
     part = centers - low
@@ -202,13 +210,10 @@ def _matrix(
     return matrix
 
 
-def _antialiased(matrix: np.ndarray, scale: float | None, mode: str, align_corners: bool) -> np.ndarray:
-    """``matrix`` filled with the weights of a filter that covers the old pixels of each new one."""
-    new, old = matrix.shape
-    if align_corners:
-        step = (old - 1) / (new - 1) if new > 1 else 0.0
-    else:
-        step = old / new if scale is None else 1 / scale
+def _antialiased(old: int, new: int, scale: float | None, mode: str, align_corners: bool) -> np.ndarray:
+    """``_matrix`` with the weights of a filter that covers the old pixels of each new one."""
+    matrix = np.zeros((new, old))
+    step = _step(old, new, scale, align_corners)
     width = max(step, 1.0)
     support = _TAPS[mode] / 2 * width
     for i in range(new):

@@ -8,7 +8,7 @@ import numpy as np
 from lucid import _bounds, _checks
 from lucid.kernels.scatter_product import scatter_product
 from lucid.ops import shape as shapes
-from lucid.ops._common import FLOATING, array, at_least_1d, index_within
+from lucid.ops._common import FLOATING, array, at_least_1d, extremes, index_within
 from lucid.ops._types import TensorLike
 from lucid.ops.gather_scatter import grid_of, index_vector
 from lucid.ops.indexing import flat_positions, getitem, setitem
@@ -115,10 +115,9 @@ def _reduced(caller: str, x: mx.array, places: mx.array, source: mx.array, reduc
 def _extreme(x: mx.array, places: mx.array, source: mx.array, reduce: str, includes: bool) -> mx.array:
     fixed, given = mx.stop_gradient(x), mx.stop_gradient(source)
     if not includes:
-        low = mx.array(-mx.inf, x.dtype) if x.dtype in FLOATING else mx.array(mx.iinfo(x.dtype).min, x.dtype)
-        high = mx.array(mx.inf, x.dtype) if x.dtype in FLOATING else mx.array(mx.iinfo(x.dtype).max, x.dtype)
+        low, high = extremes(x.dtype)
         is_hit = mx.zeros(x.shape, mx.bool_).at[places].maximum(mx.ones(places.shape, mx.bool_))
-        fixed = mx.where(is_hit, low if reduce == "amax" else high, fixed)
+        fixed = mx.where(is_hit, mx.array(low if reduce == "amax" else high, x.dtype), fixed)
     at = fixed.at[places]
     best = at.maximum(given) if reduce == "amax" else at.minimum(given)
     if x.dtype not in FLOATING:

@@ -10,6 +10,7 @@ import mlx.optimizers
 
 from lucid import _checks
 from lucid._tensor import Tensor
+from lucid.optim.moments import of_step
 from lucid.optim.options import flag, reject_differentiable
 from lucid.optim.param_group import ParamGroup
 from lucid.optim.rule_optimizer import Rule, RuleOptimizer
@@ -87,14 +88,10 @@ class Adagrad(RuleOptimizer):
         start = group["initial_accumulator_value"]
         mlx_rule: Any = mlx.optimizers.Adagrad(0.0)
         mlx_rule.eps = group["eps"]  # set here because the constructor rejects 0
-        rates: dict[int, mx.array] = {}
 
+        @of_step
         def rate(step: mx.array) -> mx.array:
-            if not lr_decay:
-                return lr
-            if id(step) not in rates:
-                rates[id(step)] = lr / (1 + (step - 1) * lr_decay)
-            return rates[id(step)]
+            return lr / (1 + (step - 1) * lr_decay) if lr_decay else lr
 
         def rule(gradient: mx.array, parameter: mx.array, state: dict[str, mx.array]) -> mx.array:
             if weight_decay:

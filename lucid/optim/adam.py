@@ -13,7 +13,7 @@ import mlx.optimizers
 from lucid._tensor import Tensor
 from lucid.kernels import native
 from lucid.kernels.fusion import fused
-from lucid.optim.moments import one_minus_power
+from lucid.optim.moments import of_step, one_minus_power
 from lucid.optim.options import check_adaptive, flag, reject_differentiable
 from lucid.optim.param_group import ParamGroup
 from lucid.optim.rule_optimizer import Rule, RuleOptimizer
@@ -97,18 +97,16 @@ class Adam(RuleOptimizer):
         l2_penalty = 0.0 if decoupled else weight_decay
         update = _update(None if scheduled else beta1, beta2, l2_penalty, amsgrad)
         names = ["exp_avg", "exp_avg_sq", *(["max_exp_avg_sq"] if amsgrad else [])]
-        corrections: dict[int, tuple[mx.array, mx.array]] = {}
 
+        @of_step
         def correct(step: mx.array) -> tuple[mx.array, mx.array]:
             """The learning rate and eps that turn the uncorrected rule into the bias-corrected one.
 
             MLX's correction computes 1 - b2**t in float32, which loses four digits in the first steps; expm1 does not.
             """
-            if id(step) not in corrections:
-                count = step.astype(lr.dtype)
-                root = mx.sqrt(one_minus_power(beta2, count))
-                corrections[id(step)] = lr * root / one_minus_power(beta1, count), eps * root
-            return corrections[id(step)]
+            count = step.astype(lr.dtype)
+            root = mx.sqrt(one_minus_power(beta2, count))
+            return lr * root / one_minus_power(beta1, count), eps * root
 
         def rule(gradient: mx.array, parameter: mx.array, state: dict[str, mx.array]) -> mx.array:
             former = [state[name] if name in state else mx.zeros_like(parameter) for name in names]

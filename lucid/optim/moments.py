@@ -25,6 +25,16 @@ def running_mean(mean: mx.array, value: mx.array, beta: float | mx.array) -> mx.
     return beta * mean + (1 - beta) * value
 
 
+def updated_moments(
+    state: dict[str, mx.array], gradient: mx.array, beta1: float | mx.array, beta2: float
+) -> tuple[mx.array, mx.array]:
+    """The running means of the gradient and of its square, which are stored in ``state``."""
+    zeros = mx.zeros_like(gradient)
+    state["exp_avg"] = running_mean(state.get("exp_avg", zeros), gradient, beta1)
+    state["exp_avg_sq"] = running_mean(state.get("exp_avg_sq", zeros), mx.square(gradient), beta2)
+    return state["exp_avg"], state["exp_avg_sq"]
+
+
 def of_step(function: Callable[[mx.array], T]) -> Callable[[mx.array], T]:
     """``function`` of a step count, computed once for all parameters that share the count."""
     found: dict[int, T] = {}

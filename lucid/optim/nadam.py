@@ -10,7 +10,7 @@ import mlx.core as mx
 
 from lucid import _checks
 from lucid._tensor import Tensor
-from lucid.optim.moments import WeightDecay, of_step, one_minus_power, running_mean
+from lucid.optim.moments import WeightDecay, of_step, one_minus_power, updated_moments
 from lucid.optim.options import check_adaptive, flag, reject_differentiable
 from lucid.optim.param_group import ParamGroup
 from lucid.optim.rule_optimizer import Rule, RuleOptimizer
@@ -107,11 +107,9 @@ class NAdam(RuleOptimizer):
         def rule(gradient: mx.array, parameter: mx.array, state: dict[str, mx.array]) -> mx.array:
             gradient, parameter = decay(gradient, parameter)
             now, following, correction = schedule(state["step"])
-            zeros = mx.zeros_like(parameter)
             product = state.get("mu_product", mx.array(1.0)).astype(lr.dtype) * now
             state["mu_product"] = product.astype(mx.float32)
-            state["exp_avg"] = mean = running_mean(state.get("exp_avg", zeros), gradient, beta1)
-            state["exp_avg_sq"] = square = running_mean(state.get("exp_avg_sq", zeros), mx.square(gradient), beta2)
+            mean, square = updated_moments(state, gradient, beta1, beta2)
             ahead = (1 - now) / (1 - product) * gradient + following / (1 - product * following) * mean
             return parameter - lr * ahead / (mx.sqrt(square / correction) + eps)
 

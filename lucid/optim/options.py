@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from lucid import _checks
@@ -27,21 +28,21 @@ def fraction(caller: str, name: str, value: Any) -> float:
     return number
 
 
-def betas(caller: str, value: Any) -> tuple[float, float]:
-    """Two decay rates."""
-    if not isinstance(value, tuple | list) or len(value) != 2:
-        raise ValueError(f"{caller}: betas must be two numbers, got {value!r}")
-    return fraction(caller, "betas[0]", value[0]), fraction(caller, "betas[1]", value[1])
-
-
 flag = _checks.strict_flag
 
 
-def pair(caller: str, name: str, value: Any) -> tuple[float, float]:
-    """Two numbers."""
+def pair(
+    caller: str, name: str, value: Any, check: Callable[[str, str, Any], float] = _checks.number
+) -> tuple[float, float]:
+    """Two numbers, each as ``check`` returns it."""
     if not isinstance(value, tuple | list) or len(value) != 2:
         raise ValueError(f"{caller}: {name} must be two numbers, got {value!r}")
-    return _checks.number(caller, f"{name}[0]", value[0]), _checks.number(caller, f"{name}[1]", value[1])
+    return check(caller, f"{name}[0]", value[0]), check(caller, f"{name}[1]", value[1])
+
+
+def betas(caller: str, value: Any) -> tuple[float, float]:
+    """Two decay rates."""
+    return pair(caller, "betas", value, fraction)
 
 
 def check_adaptive(caller: str, group: ParamGroup) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import mlx.core as mx
 
 from lucid._tensor import Tensor
-from lucid.optim.moments import WeightDecay, of_step, one_minus_power, running_mean
+from lucid.optim.moments import WeightDecay, of_step, one_minus_power, updated_moments
 from lucid.optim.options import check_adaptive, flag, reject_differentiable
 from lucid.optim.param_group import ParamGroup
 from lucid.optim.rule_optimizer import Rule, RuleOptimizer
@@ -99,9 +99,7 @@ class RAdam(RuleOptimizer):
         def rule(gradient: mx.array, parameter: mx.array, state: dict[str, mx.array]) -> mx.array:
             gradient, parameter = decay(gradient, parameter)
             rate, is_adaptive, factor = schedule(state["step"])
-            zeros = mx.zeros_like(parameter)
-            state["exp_avg"] = mean = running_mean(state.get("exp_avg", zeros), gradient, beta1)
-            state["exp_avg_sq"] = square = running_mean(state.get("exp_avg_sq", zeros), mx.square(gradient), beta2)
+            mean, square = updated_moments(state, gradient, beta1, beta2)
             if is_adaptive is None:
                 return parameter - rate * mean
             scale = mx.where(is_adaptive, factor / (mx.sqrt(square) + eps), 1.0)

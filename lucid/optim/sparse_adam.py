@@ -9,7 +9,7 @@ import mlx.core as mx
 
 from lucid import _checks
 from lucid._tensor import Tensor
-from lucid.optim.moments import of_step, one_minus_power, running_mean
+from lucid.optim.moments import of_step, one_minus_power, updated_moments
 from lucid.optim.options import betas as check_betas
 from lucid.optim.options import flag
 from lucid.optim.param_group import ParamGroup
@@ -20,7 +20,10 @@ class SparseAdam(RuleOptimizer):
     """Adam that leaves rows alone whose gradient is zero, such as words that a batch does not contain.
 
     Adam itself would move them by their running mean. Gradients are dense, as Lucid has no sparse tensors: a row,
-    ``p[i]``, is updated if any element of its gradient is not zero, together with its running means.
+    ``p[i]``, is updated if any element of its gradient is not zero, together with its running means. (PyTorch updates
+    all rows that its sparse gradient lists, also those with a gradient of zero.) The update is
+    ``p = p - lr * sqrt(1 - b2**t) / (1 - b1**t) * m / (sqrt(v) + eps)``, so that ``eps``, unlike Adam's, is not
+    corrected for the bias; ``t`` counts the steps of the whole parameter.
 
     Source: Kingma and Ba 2015, arXiv:1412.6980.
 
@@ -30,6 +33,9 @@ class SparseAdam(RuleOptimizer):
         betas: Decay of the running means of the gradient and of its square, in [0, 1).
         eps: Added to the denominator for numerical stability, positive.
         maximize: Maximize the objective instead of minimizing it.
+
+    Raises:
+        ValueError: an option is out of range.
 
     Example:
         >>> words = nn.Embedding(100, 4)
@@ -67,10 +73,8 @@ class SparseAdam(RuleOptimizer):
 
         def rule(gradient: mx.array, parameter: mx.array, state: dict[str, mx.array]) -> mx.array:
             rows = mx.any(gradient != 0, axis=tuple(range(1, gradient.ndim)), keepdims=True)
-            zeros = mx.zeros_like(parameter)
-            before = state.get("exp_avg", zeros), state.get("exp_avg_sq", zeros)
-            mean = running_mean(before[0], gradient, beta1)
-            square = running_mean(before[1], mx.square(gradient), beta2)
+            before = [state.get(name, mx.zeros_like(parameter)) for name in ("exp_avg", "exp_avg_sq")]
+            mean, square = updated_moments(state, gradient, beta1, beta2)
             state["exp_avg"], state["exp_avg_sq"] = (
                 mx.where(rows, new, old) for new, old in zip((mean, square), before, strict=True)
             )

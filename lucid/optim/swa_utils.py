@@ -171,10 +171,13 @@ class SWALR(LRScheduler):
 
     Args:
         optimizer: The optimizer whose groups are scheduled.
-        swa_lr: The constant learning rate, or a list with one per group.
-        anneal_epochs: Number of epochs until it is reached.
+        swa_lr: The constant learning rate, or a list with one per group. It becomes the option "swa_lr" of the group.
+        anneal_epochs: Number of calls of ``step`` until it is reached; 0 sets it at once.
         anneal_strategy: "cos" or "linear".
-        last_epoch: The epoch to resume from; -1 starts anew.
+        last_epoch: As in other schedules, but without effect on the annealing, which counts the calls of ``step``.
+
+    Raises:
+        ValueError: an option is out of range, or there are not as many rates as groups.
 
     Example:
         >>> from lucid.optim.swa_utils import SWALR

@@ -18,7 +18,7 @@ from lucid.special.polynomials import *
 from lucid.special.polynomials import __all__ as _polynomials
 
 __all__ = [
-    "digamma", "erf", "erfc", "erfinv", "exp2", "expit", "expm1", "gammaln", "log1p", "log_softmax", "logit",
-    "logsumexp", "multigammaln", "polygamma", "psi", "round", "sinc", "softmax", "xlogy", "zeta", *_elementary,
-    *_polynomials,
+    "digamma", "erf", "erfc", "erfinv", "exp2", "expit", "expm1", "gammainc", "gammaincc", "gammaln", "log1p",
+    "log_softmax", "logit", "logsumexp", "multigammaln", "polygamma", "psi", "round", "sinc", "softmax", "xlogy",
+    "zeta", *_elementary, *_polynomials,
 ]  # fmt: skip

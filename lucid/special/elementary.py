@@ -1,16 +1,16 @@
-"""The normal distribution, entropy, and Bessel functions."""
+"""The normal distribution, entropy, and Bessel and Airy functions."""
 
 import mlx.core as mx
 
+from lucid.kernels import airy_function, float64
 from lucid.kernels import bessel_functions as bessel
-from lucid.kernels import float64
 from lucid.kernels import normal_functions as normal
 from lucid.ops.pointwise import times_log
 from lucid.special._functions import binary, unary
 
 __all__ = [
-    "bessel_j0", "bessel_j1", "bessel_y0", "bessel_y1", "entr", "erfcx", "i0", "i0e", "i1", "i1e", "log_ndtr",
-    "modified_bessel_i0", "modified_bessel_i1", "modified_bessel_k0", "modified_bessel_k1", "ndtr", "ndtri",
+    "airy_ai", "bessel_j0", "bessel_j1", "bessel_y0", "bessel_y1", "entr", "erfcx", "i0", "i0e", "i1", "i1e",
+    "log_ndtr", "modified_bessel_i0", "modified_bessel_i1", "modified_bessel_k0", "modified_bessel_k1", "ndtr", "ndtri",
     "scaled_modified_bessel_k0", "scaled_modified_bessel_k1", "spherical_bessel_j0", "xlog1py",
 ]  # fmt: skip
 
@@ -35,6 +35,7 @@ xlog1py = binary(
     "``input * log1p(other)``, and 0 where ``input`` is 0, unless ``other`` is NaN.",
 )  # fmt: skip
 
+airy_ai = unary("airy_ai", airy_function.airy_ai, "The Airy function Ai.")
 i0 = unary("i0", bessel.i0, "The modified Bessel function of the first kind of order 0.")
 i0e = unary("i0e", bessel.i0e, "``exp(-|input|) * i0(input)``.")
 i1 = unary("i1", bessel.i1, "The modified Bessel function of the first kind of order 1.")

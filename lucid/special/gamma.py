@@ -5,16 +5,26 @@ import math
 import mlx.core as mx
 
 from lucid import _checks
-from lucid.kernels import gamma_functions
+from lucid.kernels import gamma_functions, incomplete_gamma
 from lucid.ops._types import TensorLike
 from lucid.special._functions import binary, in_float32, real_floats, unary
 from lucid.tape import op
 
-__all__ = ["digamma", "lgamma", "mvlgamma", "polygamma", "zeta"]
+__all__ = ["digamma", "gammainc", "gammaincc", "igamma", "igammac", "lgamma", "mvlgamma", "polygamma", "zeta"]
 
 lgamma = unary("lgamma", gamma_functions.lgamma, "The logarithm of the absolute value of the gamma function.")
 digamma = unary("digamma", gamma_functions.digamma, "The derivative of ``lgamma``.")
 zeta = binary("zeta", gamma_functions.zeta, "The Hurwitz zeta function: the sum of ``(k + other) ** -input`` over k.")
+gammainc = igamma = binary(
+    "gammainc", incomplete_gamma.gammainc,
+    "The regularized lower incomplete gamma function: the probability of at most ``other`` in the gamma distribution "
+    "of shape ``input``. As in PyTorch, there is no gradient of ``input``; it is NaN.",
+)  # fmt: skip
+gammaincc = igammac = binary(
+    "gammaincc", incomplete_gamma.gammaincc,
+    "The regularized upper incomplete gamma function ``1 - gammainc(input, other)``. As in PyTorch, there is no "
+    "gradient of ``input``; it is NaN.",
+)  # fmt: skip
 
 
 @op

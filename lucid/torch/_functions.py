@@ -6,10 +6,10 @@ import os
 from typing import Any
 
 import mlx.core as mx
-import numpy as np
 
-from lucid import _checks, _device, _precision, random
-from lucid._tensor import Tensor, tensor
+from lucid import _checks, _device, _precision
+from lucid._tensor import Tensor
+from lucid.distributions import Dirichlet
 
 _settings: dict[str, Any] = {"float32_matmul_precision": "highest", "deterministic": False, "warn_only": False}
 
@@ -111,9 +111,7 @@ def compiled_with_cxx11_abi() -> bool:
 
 def _sample_dirichlet(input: Tensor, generator: Any = None) -> Tensor:
     """Samples of the Dirichlet distributions whose parameters are the last dimension of ``input``."""
-    rng = np.random.default_rng(np.array(random.key()).tolist())
-    gammas = rng.standard_gamma(input.detach().numpy())
-    return tensor(gammas / gammas.sum(-1, keepdims=True), dtype=input.dtype)
+    return Dirichlet(input).sample()
 
 
 def _check(cond: Any, message: Any = None) -> None:

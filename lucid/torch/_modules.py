@@ -42,12 +42,13 @@ _OF_OPTIM = (
     "sparse_adam",
 )  # fmt: skip
 _OF_DISTRIBUTIONS = (
-    "bernoulli", "categorical", "cauchy", "distribution", "exponential", "geometric", "gumbel", "half_normal",
-    "independent", "kl", "laplace", "log_normal", "normal", "one_hot_categorical", "uniform",
+    "bernoulli", "beta", "categorical", "cauchy", "chi2", "dirichlet", "distribution", "exponential", "gamma",
+    "geometric", "gumbel", "half_normal", "independent", "kl", "laplace", "log_normal", "normal",
+    "one_hot_categorical", "studentT", "uniform",
 )  # fmt: skip
 _UTILS_OF_NN = (
     "clip_grad", "convert_parameters", "fusion", "parametrizations", "parametrize", "prune", "rnn", "spectral_norm",
-    "stateless", "weight_norm",
+    "weight_norm",
 )  # fmt: skip
 
 MIRRORS: dict[str, tuple[str, ...]] = {
@@ -94,6 +95,7 @@ MIRRORS: dict[str, tuple[str, ...]] = {
     "nn.parallel.distributed": ("lucid.torch.nn.parallel",),
     "nn.utils": ("lucid.nn.utils",),
     **{f"nn.utils.{name}": (f"lucid.nn.utils.{name}", "lucid.nn.utils") for name in _UTILS_OF_NN},
+    "nn.utils.stateless": ("lucid.func.stateless",),
     **{f"nn.modules.{name}": ("lucid.torch.nn.modules",) for name in _OF_NN},
     "optim.lr_scheduler": ("lucid.optim.lr_scheduler",),
     "optim.swa_utils": ("lucid.optim.swa_utils",),

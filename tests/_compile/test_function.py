@@ -645,3 +645,31 @@ def test_each_device_has_its_own_graph(monkeypatch):
             assert doubled(lucid.ones(2)).tolist() == [2, 2]
     assert calls.qsize() == 2 and doubled.retraces.count == 1
     assert "the device: " in doubled.retraces.reasons[0]
+
+
+def test_requires_grad_of_an_argument_is_kept():
+    @lucid.compile
+    def step(x, y):
+        x.requires_grad_()
+        loss = (x * x * y).sum()
+        loss.backward()
+        return loss.detach()
+
+    x, y = lucid.tensor([1.0, 2.0]), lucid.ones(2)
+    for count in (1, 2, 3):  # gradients add up, as in eager mode
+        step(x, y)
+        assert x.requires_grad and not y.requires_grad and x.grad.tolist() == [2.0 * count, 4.0 * count]
+
+    @lucid.compile
+    def product(x):
+        return x.requires_grad_() * 3
+
+    z = lucid.ones(2)
+    product(z).sum().backward()
+    assert z.requires_grad and z.grad.tolist() == [3, 3]
+
+    @lucid.compile
+    def freeze(x):
+        return x.requires_grad_(False) * 2
+
+    assert not freeze(x).requires_grad and not x.requires_grad

@@ -54,7 +54,7 @@ FLOAT32 = {
     "cumsum", "cumprod", "trace",
     "exp", "exp2", "expm1", "log", "log1p", "log2", "log10", "logaddexp", "pow", "square", "rsqrt", "reciprocal",
     "tan", "sinh", "cosh", "asin", "acos", "erfinv",
-    "_affine_grid", "_ctc", "_gaussian_nll_loss", "_sampled", "_triplet", "cdist", "channel_moments",
+    "_affine_grid", "_ctc", "_gaussian_nll_loss", "_safe_softmax", "_sampled", "_triplet", "cdist", "channel_moments",
     "cosine_embedding_loss", "cross_map_lrn2d", "float_power", "gumbel_softmax", "hinge_embedding_loss",
     "instance_norm_of_batch", "local_response_norm", "logaddexp2", "logcumsumexp", "margin_ranking_loss",
     "multi_margin_loss", "multilabel_margin_loss", "multilabel_soft_margin_loss", "nanmean", "nanquantile", "nansum",

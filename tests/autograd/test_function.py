@@ -106,6 +106,45 @@ def test_saved_tensors_hooks():
         assert graph.get_gradient_edge(x * 2).output_nr == 0
 
 
+def test_saved_tensors_hooks_pack_what_operations_take():
+    stored = []
+
+    def store(saved):
+        stored.append(saved.numpy())
+        return len(stored) - 1
+
+    x = lucid.tensor([1.0, 2.0], requires_grad=True)
+    with graph.saved_tensors_hooks(store, lambda number: lucid.tensor(stored[number])):
+        y = (x * x).exp()
+        with lucid.autograd.detect_anomaly():
+            z = (y * 2).sum()
+        w = lucid.cat([x, x]).sum()
+    plain = x * 3
+    assert len(stored) == 2 + 1 + 1 + 1 + 2 + 1  # the operands of *, exp, *, sum, cat and sum
+    assert lucid.autograd.grad(plain.sum(), x)[0].tolist() == [3, 3]
+    (z + w).backward(retain_graph=True)
+    expected = 4 * x.detach() * (x.detach() ** 2).exp() + 2
+    assert lucid.allclose(x.grad, expected)
+    (second,) = lucid.autograd.grad(z, x, create_graph=True)
+    (third,) = lucid.autograd.grad(second.sum(), x)
+    assert lucid.allclose(third, (4 + 8 * x.detach() ** 2) * (x.detach() ** 2).exp())
+
+
+@pytest.mark.parametrize(
+    ("restore", "error", "message"),
+    [
+        (lambda one: 3, TypeError, "unpack_hook must return a tensor, got int"),
+        (lambda one: lucid.ones(5), ValueError, r"unpack_hook must return the shape \(2,\) that was saved"),
+    ],
+)
+def test_saved_tensors_hooks_check_what_is_unpacked(restore, error, message):
+    x = lucid.ones(2, requires_grad=True)
+    with graph.saved_tensors_hooks(lambda one: None, restore):
+        y = x.exp().sum()
+    with pytest.raises(error, match=message):
+        y.backward()
+
+
 def test_multi_grad_hooks():
     a, b = lucid.ones(2, requires_grad=True), lucid.ones(2, requires_grad=True)
     seen = []

@@ -214,11 +214,11 @@ SAMPLES: list[Deliberate] = [
         detail="derivative for 'inplace version of a(cosh|sinh|tanh)'",
     ),
     Deliberate(
-        "`special.bessel_j0`, `bessel_j1`, `bessel_y0` and `bessel_y1` of float64",
+        "`special.airy_ai`, `bessel_j0`, `bessel_j1`, `bessel_y0` and `bessel_y1` of float64",
         "are exact to 1e-6",
         "are exact to 1e-13",
         "they agree with SciPy's",
-        ops=r"special\.bessel_[jy][01]",
+        ops=r"special\.(airy_ai|bessel_[jy][01])",
         kinds="value",
         when=lambda sample: sample.dtype == "float64",
     ),

@@ -17,6 +17,15 @@ CONTINUOUS = [
     (D.Exponential(0.8), 0, 40),
     (D.Uniform(-1.0, 2.5), -1, 2.499),
 ]
+# A distribution, a value, and SciPy's logpdf, entropy, mean, variance and cdf there.
+OF_SCIPY = [
+    (D.Gamma(0.7, 2.0), 0.4, -0.300777001, -0.0982870001, 0.35, 0.175, 0.696300813),
+    (D.Gamma(7.5, 0.5), 9.0, -2.95100834, 3.07358777, 15, 30, 0.122482548),
+    (D.Chi2(3.0), 2.0, -1.57236494, 2.05411996, 3, 6, 0.427593296),
+    (D.Beta(0.5, 2.0), 0.3, -0.0423706142, -0.765278955, 0.2, 0.0457142857, None),
+    (D.Beta(4.0, 3.0), 0.55, 0.703818168, -0.344344562, 0.571428571, 0.0306122449, None),
+    (D.StudentT(5.0, 1.0, 2.0), 0.4, -1.71528652, 2.32064985, 1, 6.66666667, None),
+]
 DISCRETE = [D.Bernoulli(0.3), D.Bernoulli(logits=1.2), D.Geometric(0.35), D.Categorical(lucid.tensor([0.2, 0.5, 0.3]))]
 
 
@@ -43,7 +52,19 @@ def test_density_cdf_moments_and_entropy_are_of_one_distribution(one, low, high)
         assert one.log_prob(one.mode).item() == pytest.approx(log_density.max(), abs=1e-3)
 
 
-@pytest.mark.parametrize("one", [*(one for one, _, _ in CONTINUOUS), *DISCRETE], ids=name)
+@pytest.mark.parametrize(("one", "value", "log_prob", "entropy", "mean", "variance", "cdf"), OF_SCIPY, ids=name)
+def test_values_are_those_of_scipy(one, value, log_prob, entropy, mean, variance, cdf):
+    found = one.log_prob(value), one.entropy(), one.mean, one.variance
+    assert [x.item() for x in found] == pytest.approx([log_prob, entropy, mean, variance], rel=1e-5, abs=3e-6)
+    if cdf is not None:
+        assert one.cdf(value).item() == pytest.approx(cdf, rel=1e-5)
+    assert one.log_prob(one.mode).item() >= one.log_prob(value).item() or one.mode.item() == 0
+
+
+DRAWN = [*(one for one, _, _ in CONTINUOUS), *(one for one, *_ in OF_SCIPY), *DISCRETE]
+
+
+@pytest.mark.parametrize("one", DRAWN, ids=name)
 def test_draws_have_the_stated_moments(one):
     lucid.manual_seed(0)
     draws = one.sample((20000,)).numpy().astype(np.float64)
@@ -72,6 +93,39 @@ def test_cauchy():
     assert math.isnan(one.mean.item()) and math.isinf(one.variance.item())
     lucid.manual_seed(0)
     assert np.median(one.sample((20000,)).numpy()) == pytest.approx(1, abs=0.1)
+
+
+def test_dirichlet():
+    one = D.Dirichlet(lucid.tensor([0.5, 2.0, 3.0]))
+    assert one.batch_shape == () and one.event_shape == (3,)
+    assert one.log_prob(lucid.tensor([0.2, 0.3, 0.5])).item() == pytest.approx(0.90675366, rel=1e-5)
+    assert one.entropy().item() == pytest.approx(-1.914677, rel=1e-5)
+    np.testing.assert_allclose(one.mean.numpy(), [1 / 11, 4 / 11, 6 / 11], rtol=1e-6)
+    np.testing.assert_allclose(one.variance.numpy(), [0.01271456, 0.03560076, 0.03814367], rtol=1e-5)
+    np.testing.assert_allclose(one.mode.numpy(), [0, 1 / 3, 2 / 3], rtol=1e-6)
+    assert D.Dirichlet(lucid.tensor([0.5, 0.7])).mode.tolist() == [0, 1]
+    lucid.manual_seed(0)
+    draws = one.sample((10000,)).numpy().astype(np.float64)
+    np.testing.assert_allclose(draws.sum(-1), 1, rtol=1e-5)
+    np.testing.assert_allclose(draws.mean(0), one.mean.numpy(), atol=0.01)
+    np.testing.assert_allclose(draws.var(0), one.variance.numpy(), rtol=0.1)
+    assert one.expand((4, 2)).rsample((5,)).shape == (5, 4, 2, 3)
+
+
+@pytest.mark.parametrize(
+    ("make", "start", "wanted"),
+    [
+        (lambda a: D.Gamma(a, 2.0), 0.6, 0.5),  # the mean is a / 2
+        (lambda a: D.Gamma(a, 2.0), 40.0, 0.5),
+        (lambda a: D.Beta(a, 2.0), 1.5, 2 / 3.5**2),  # the mean is a / (a + 2)
+        (lambda a: D.Chi2(a), 3.0, 1.0),
+    ],
+)
+def test_draws_are_differentiated_by_their_shape(make, start, wanted):
+    lucid.manual_seed(0)
+    shape = lucid.tensor(start, requires_grad=True)
+    make(shape).rsample((20000,)).mean().backward()
+    assert shape.grad.item() == pytest.approx(wanted, rel=0.05)
 
 
 def test_one_hot_is_categorical_in_another_form():
@@ -128,6 +182,9 @@ PAIRS = [
     (D.Bernoulli(0.3), D.Bernoulli(0.6)),
     (D.Categorical(lucid.tensor([0.2, 0.8])), D.Categorical(lucid.tensor([0.6, 0.4]))),
     (D.Geometric(0.3), D.Geometric(0.6)),
+    (D.Gamma(2.0, 1.5), D.Gamma(0.8, 0.7)),
+    (D.Beta(2.0, 3.0), D.Beta(1.5, 0.9)),
+    (D.Dirichlet(lucid.tensor([2.0, 1.0, 3.0])), D.Dirichlet(lucid.tensor([1.0, 1.5, 0.7]))),
 ]
 
 
@@ -149,6 +206,14 @@ def test_divergence_from_a_narrower_support_is_infinite():
     ("call", "error", "message"),
     [
         (lambda: D.Normal(0.0, -1.0, validate_args=True), ValueError, "Normal: scale must be positive"),
+        (lambda: D.Gamma(0.0, 1.0, validate_args=True), ValueError, "Gamma: concentration must be positive"),
+        (lambda: D.Beta(1.0, 2.0, validate_args=True).log_prob(1.5), ValueError, "value must be between 0 and 1"),
+        (lambda: D.Dirichlet(1.0), ValueError, "Dirichlet: concentration must have a dimension"),
+        (
+            lambda: D.Dirichlet(lucid.ones(2), validate_args=True).log_prob(lucid.ones(2)),
+            ValueError,
+            "must be at least 0 and add up to 1",
+        ),
         (lambda: D.Bernoulli(1.5, validate_args=True), ValueError, "probs must be between 0 and 1"),
         (lambda: D.Exponential(1.0, validate_args=True).log_prob(-1.0), ValueError, "value must be at least 0"),
         (lambda: D.Bernoulli(), ValueError, "give either probs or logits, got neither"),

@@ -89,7 +89,11 @@ FUNCTIONS: dict[str, list[Call]] = {
     "empty_permuted": [of((2, 3), (1, 0)), of((2,), (0,), dtype="int32")],
     "scalar_tensor": [of(2.0), of(3, dtype="int32")],
     "randint_like": [of(M, 5), of(M, 1, 5, dtype="int32")],
+    **{name: [of(M, M), of(M, 2.0)] for name in ("igamma", "igammac")},
+    **{f"special.{name}": [of(M, tensor(3))] for name in ("gammainc", "gammaincc")},
+    "special.airy_ai": [of(M)],
     "native_layer_norm": [of(M, (3,), tensor(3), tensor(3), 1e-5)],
+    "native_batch_norm": [of(CUBE, tensor(3), tensor(3), tensor(3), tensor(3), True, 0.1, 1e-5)],
     "native_group_norm": [of(CUBE, tensor(3), tensor(3), 2, 3, 4, 1, 1e-5)],
     "i0_": [of(M)],
     "index_put_": [of(M, (tensor(2, dtype="int64"),), tensor(3))],
@@ -290,6 +294,13 @@ FUNCTIONAL: dict[str, list[Call]] = {
     "triplet_margin_with_distance_loss": [of(M, M, M, margin=0.5, swap=True)],
     "linear_cross_entropy": [of(M, tensor(4, 3), tensor(2, dtype="int64"), linear_bias=tensor(4), reduction="sum")],
     "gaussian_nll_loss": [of(M, M, tensor(2, 3, low=1), True), of(M, M, 1.0)],
+    **{
+        f"{kind}max_pool{dims}d_with_indices": [of(inputs, 2)]
+        for kind in ("", "adaptive_")
+        for dims, inputs in ((1, ROWS), (2, IMAGES), (3, VOLUMES))
+    },
+    "fractional_max_pool2d_with_indices": [of(IMAGES, 2, 2)],
+    "fractional_max_pool3d_with_indices": [of(VOLUMES, 2, 2)],
 }
 
 LABELS = tensor(2, dtype="int64")
@@ -316,6 +327,7 @@ LAYERS: dict[str, list[tuple[Call, tuple[Given, ...]]]] = {
     "ConvTranspose3d": [(of(4, 6, 3, 2, 1, 1, 2), (VOLUMES,))],
     "ConvTranspose1d": [(of(4, 6, 3, 2, 1, 1, 2), (ROWS,))],
     "ConvTranspose2d": [(of(4, 6, 3, 2, 1, 1, 2), (IMAGES,))],
+    "LinearCrossEntropyLoss": [(of(3, 4, bias=True), (M, LABELS))],
     "CrossEntropyLoss": [(of(label_smoothing=0.1), (M, LABELS)), (of(tensor(3)), (M, M))],
     "NLLLoss": [(of(ignore_index=1, reduction="sum"), (M, LABELS)), (of(tensor(3)), (M, LABELS))],
     **{
@@ -431,6 +443,8 @@ LAYERS: dict[str, list[tuple[Call, tuple[Given, ...]]]] = {
     },
 }  # fmt: skip
 CONTAINERS = {
+    "Buffer",
+    "Container",
     "Module",
     "ModuleDict",
     "ModuleList",

@@ -168,3 +168,9 @@ def test_module_dict_behaves_like_a_dict():
 def test_misuse_of_a_dict_raises(use, error, message):
     with pytest.raises(error, match=message):
         use(nn.ModuleDict({"a": nn.ReLU()}))
+
+
+def test_the_deprecated_container():
+    with pytest.warns(FutureWarning, match="nn.Container is deprecated"):
+        model = nn.Container(first=nn.Linear(2, 3), second=nn.ReLU())
+    assert [name for name, _ in model.named_children()] == ["first", "second"] and model.first.out_features == 3

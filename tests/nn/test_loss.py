@@ -110,3 +110,21 @@ def test_reprs():
 def test_invalid_options_raise(use, error, message):
     with pytest.raises(error, match=message):
         use()
+
+
+@pytest.mark.parametrize("sizes", [(), (4, 3)])
+def test_linear_cross_entropy_is_a_layer_and_a_loss(sizes):
+    weight = lucid.rand(5)
+    criterion = nn.LinearCrossEntropyLoss(6, 5, out_features=sizes, bias=True, weight=weight, label_smoothing=0.1)
+    x, target = lucid.randn(2, 6), lucid.randint(5, (2, *sizes))
+    logits = criterion.linear(x).reshape(2, 5, *sizes)
+    wanted = nn.CrossEntropyLoss(weight, label_smoothing=0.1)(logits, target)
+    assert criterion(x, target).item() == pytest.approx(wanted.item(), rel=1e-5)
+    assert sorted(criterion.state_dict()) == ["linear.bias", "linear.weight", "weight"]
+
+
+def test_linear_cross_entropy_checks_its_options():
+    with pytest.raises(ValueError, match=r"LinearCrossEntropyLoss: weight must have shape \(5,\)"):
+        nn.LinearCrossEntropyLoss(6, 5, weight=lucid.ones(4))
+    with pytest.raises(TypeError, match="LinearCrossEntropyLoss: options must be None"):
+        nn.LinearCrossEntropyLoss(6, 5, options=1)

@@ -40,3 +40,22 @@ def test_integers_have_no_gradient():
     with pytest.raises(RuntimeError, match="only floating-point tensors can require gradients, got int64"):
         nn.Parameter([1, 2])
     assert nn.Parameter([1, 2], requires_grad=False).dtype == lucid.int64
+
+
+def test_a_buffer_is_registered_when_it_is_assigned():
+    module = nn.Module()
+    module.kept, module.passing = nn.Buffer(lucid.ones(2)), nn.Buffer(lucid.zeros(3), persistent=False)
+    assert [name for name, _ in module.named_buffers()] == ["kept", "passing"]
+    assert list(module.state_dict()) == ["kept"] and not list(module.parameters())
+    twin = copy.deepcopy(module)
+    assert list(twin.state_dict()) == ["kept"] and isinstance(twin.passing, nn.Buffer)
+    module.kept = lucid.zeros(1)
+    assert module.state_dict()["kept"].tolist() == [0] and not module.kept.requires_grad
+    assert nn.Buffer().shape == (0,) and (module.passing * 2).__class__ is lucid.Tensor
+
+
+def test_a_buffer_shares_the_values_of_its_tensor():
+    data = lucid.ones(2)
+    buffer = nn.Buffer(data)
+    data[0] = 5
+    assert buffer.tolist() == [5, 1]

@@ -1,5 +1,7 @@
 """The lower-level names equal the usual ones."""
 
+import math
+
 import pytest
 
 import lucid
@@ -10,6 +12,37 @@ def test_padding_and_shuffling():
     x = lucid.randn(2, 4, 3)
     assert lucid.equal(lucid.constant_pad_nd(x, (1, -1, 0, 2), 0.5), F.pad(x, (1, -1, 0, 2), value=0.5))
     assert lucid.equal(lucid.native_channel_shuffle(x, 2), F.channel_shuffle(x, 2))
+
+
+def test_batch_norm_with_the_statistics_of_the_batch():
+    x, mean, var = lucid.randn(5, 3, 4), lucid.zeros(3), lucid.ones(3)
+    out, center, deviation = lucid.native_batch_norm(x, lucid.ones(3), None, mean, var, True, 0.1, 1e-5)
+    assert lucid.equal(out, F.batch_norm(x, None, None, lucid.ones(3), training=True))
+    assert lucid.allclose(center, x.mean((0, 2))) and not center.requires_grad
+    assert lucid.allclose(deviation, (x.var((0, 2), correction=0) + 1e-5).rsqrt())
+    assert lucid.allclose(mean, 0.1 * center)
+    out, *empty = lucid.native_batch_norm(x, None, None, mean, var, False, 0.1, 1e-5)
+    assert lucid.equal(out, F.batch_norm(x, mean, var)) and [one.shape for one in empty] == [(0,), (0,)]
+
+
+def test_softmax_of_nothing_is_zero():
+    x = lucid.tensor([[-math.inf, -math.inf], [-math.inf, 0.0], [1.0, 1.0]], requires_grad=True)
+    y = lucid._safe_softmax(x, 1)
+    assert y.tolist() == [[0, 0], [0, 1], [0.5, 0.5]]
+    y[:, 0].sum().backward()
+    assert x.grad.tolist() == [[0, 0], [0, 0], [0.25, -0.25]]
+    assert lucid._safe_softmax(lucid.tensor(2.0), 0).item() == 1
+
+
+POOLS = ["max_pool1d", "max_pool2d", "max_pool3d"]
+
+
+@pytest.mark.parametrize("name", [*POOLS, *(f"adaptive_{one}" for one in POOLS)])
+def test_pools_with_indices(name):
+    x = lucid.randn(2, 3, *(4,) * int(name[-2]))
+    plain, both = getattr(F, name), getattr(F, f"{name}_with_indices")
+    for found in (both(x, 2), both(x, 2, return_indices=False)):
+        assert all(lucid.equal(a, b) for a, b in zip(found, plain(x, 2, return_indices=True), strict=True))
 
 
 @pytest.mark.parametrize("mode", [0, 1, 2])

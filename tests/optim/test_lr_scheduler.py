@@ -1,5 +1,6 @@
 """Schedulers beyond the comparison with PyTorch: protocol, state, errors."""
 
+import functools
 import json
 import math
 import warnings
@@ -175,10 +176,26 @@ def test_an_object_as_lambda_keeps_its_attributes():
 
     one = optimizer(groups=2)
     state = s.LambdaLR(one, [Decay(2), math.cos]).state_dict()
-    assert state["lr_lambdas"] == [{"power": 2}, {}]
+    assert state["lr_lambdas"] == [{"power": 2}, None]
     other = s.LambdaLR(optimizer(groups=2), [Decay(1), math.cos])
     other.load_state_dict(state)
     assert other.lr_lambdas[0].power == 2 and callable(other.lr_lambdas[1])
+
+
+def test_functions_are_no_part_of_a_state():
+    """As in PyTorch, not even their attributes, such as the ``__wrapped__`` of a decorated function."""
+
+    @functools.wraps(math.cos)
+    def factor(epoch):
+        return 1.0
+
+    one = optimizer()
+    state = s.LambdaLR(one, factor).state_dict()
+    assert state["lr_lambdas"] == [None] and json.dumps(state)
+    cyclic = s.CyclicLR(one, 0.01, 0.1, scale_fn=factor, cycle_momentum=False)
+    assert cyclic.state_dict()["_scale_fn_custom"] is None
+    cyclic.load_state_dict(cyclic.state_dict())
+    assert cyclic._scale_fn_custom is factor
 
 
 one = optimizer()

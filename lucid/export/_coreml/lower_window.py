@@ -156,18 +156,17 @@ def interpolate(
             align_corners=False,
         )  # fmt: skip
         return Lowered(found, order)
-    if any(isinstance(one, Size) for one in (*before, *after)):
+    olds, news = ([one for one in sizes if isinstance(one, int)] for sizes in (before, after))
+    if len(olds) + len(news) < 4:
         b.refuse(f"mode {mode!r} of images of any size, but for whole factors of nearest and bilinear")
-    if mode == "bilinear" and not antialias and exact and min(after) > 1:
+    if mode == "bilinear" and not antialias and exact and min(news) > 1:
         found = b.emit(
-            "resize_bilinear", x=x, target_size_height=after[0], target_size_width=after[1],
+            "resize_bilinear", x=x, target_size_height=news[0], target_size_width=news[1],
             sampling_mode="STRICT_ALIGN_CORNERS" if align_corners else "UNALIGN_CORNERS",
         )  # fmt: skip
         return Lowered(found, order)
     matrices = [
-        _resize_matrix(
-            int(before[i]), int(after[i]), i, given[i], mode, align_corners, recompute_scale_factor, antialias
-        )
+        _resize_matrix(olds[i], news[i], i, given[i], mode, align_corners, recompute_scale_factor, antialias)
         for i in range(2)
     ]
     return Lowered(_along_both(b, x, *matrices), order)

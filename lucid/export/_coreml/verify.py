@@ -90,7 +90,8 @@ def _expected(
     if normalization is not None:
         pixels = arrays[0] if arrays[0].ndim == 3 else arrays[0][..., None]
         pixels = pixels[..., ::-1] if color == "BGR" else pixels
-        scaled = (pixels.astype(np.float32) / 255 - np.float32(normalization.mean)) / np.float32(normalization.std)
+        mean, std = np.array(normalization.mean, np.float32), np.array(normalization.std, np.float32)
+        scaled = (pixels.astype(np.float32) / 255 - mean) / std
         arrays[0] = np.ascontiguousarray(scaled.transpose(2, 0, 1)[None])
     with lucid.no_grad():
         result = model(*[tape.wrap(mx.array(one)) for one in arrays])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import warnings
 from collections.abc import Callable, Mapping
+from types import FunctionType
 from typing import Any
 
 from lucid import _checks
@@ -195,6 +196,17 @@ class LRScheduler:
         return []
 
 
+def attributes_of(function: Any) -> dict[str, Any] | None:
+    """A copy of the attributes of a callable object for a state; None for functions, as in PyTorch."""
+    return None if isinstance(function, FunctionType) else copy.deepcopy(getattr(function, "__dict__", None) or None)
+
+
+def restore_attributes(function: Any, attributes: Mapping[str, Any] | None) -> None:
+    """Give a callable object the attributes that ``attributes_of`` saved."""
+    if attributes:
+        vars(function).update(copy.deepcopy(dict(attributes)))
+
+
 class LambdaLR(LRScheduler):
     """Initial learning rate times a function of the epoch; one function for all groups, or a list with one per group.
 
@@ -233,15 +245,14 @@ class LambdaLR(LRScheduler):
         state = {
             key: copy.deepcopy(value) for key, value in vars(self).items() if key not in ("optimizer", "lr_lambdas")
         }
-        state["lr_lambdas"] = [copy.deepcopy(getattr(one, "__dict__", {})) for one in self.lr_lambdas]
+        state["lr_lambdas"] = list(map(attributes_of, self.lr_lambdas))
         return state
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         functions = self.lr_lambdas
         super().load_state_dict(state_dict)
         for function, attributes in zip(functions, state_dict["lr_lambdas"], strict=True):
-            if attributes:
-                vars(function).update(copy.deepcopy(attributes))
+            restore_attributes(function, attributes)
         self.lr_lambdas = functions
 
 

@@ -8,7 +8,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from lucid import _checks
-from lucid.optim.lr_scheduler.base import LRScheduler, check_momentum, numbers_per_group
+from lucid.optim.lr_scheduler.base import (
+    LRScheduler,
+    attributes_of,
+    check_momentum,
+    numbers_per_group,
+    restore_attributes,
+)
 from lucid.optim.optimizer import Optimizer
 
 _MODES = ("triangular", "triangular2", "exp_range")
@@ -114,17 +120,15 @@ class CyclicLR(LRScheduler):
         return [low + (high - low) * height for low, high in zip(self.base_lrs, self.max_lrs, strict=True)]
 
     def state_dict(self) -> dict[str, Any]:
-        function = self._scale_fn_custom
         state = {
             key: copy.deepcopy(value)
             for key, value in vars(self).items()
             if key not in ("optimizer", "_scale_fn_custom")
         }
-        return state | {"_scale_fn_custom": copy.deepcopy(getattr(function, "__dict__", None) or None)}
+        return state | {"_scale_fn_custom": attributes_of(self._scale_fn_custom)}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         function = self._scale_fn_custom
         super().load_state_dict(state_dict)
-        if state_dict["_scale_fn_custom"] is not None:
-            vars(function).update(copy.deepcopy(state_dict["_scale_fn_custom"]))
+        restore_attributes(function, state_dict["_scale_fn_custom"])
         self._scale_fn_custom = function
