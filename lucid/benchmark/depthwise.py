@@ -90,7 +90,7 @@ class OnMlx:
 
     def prepare(self, what: str, calls: int) -> Callable[[], None]:
         """Build the graph of ``calls`` calls; calling the result evaluates it."""
-        graph = []
+        graph: list[mx.array] = []
         for number in range(calls):
             follows = what != WEIGHT and number % CHAIN
             graph.append(self.call(what, graph.pop() if follows else self.start(what)))

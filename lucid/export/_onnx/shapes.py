@@ -9,7 +9,7 @@ from lucid.export._onnx.builder import FLOAT, INT64, Builder
 from lucid.export._onnx.products import indices
 from lucid.export._onnx.table import lowers
 from lucid.export._onnx.windows import Space, along_axis
-from lucid.ops.resize import _matrix
+from lucid.ops.resize import resize_matrix
 
 _LINEAR = ("linear", "bilinear", "trilinear")
 
@@ -350,6 +350,8 @@ def _averaged(b: Builder, node: Node, space: Space) -> str:
             raise b.refuse(f"mode {given['mode']!r} with antialias or areas is not supported for a variable size")
         scale = None if given["recompute_scale_factor"] else factors[i]
         if old != new:
-            matrix = _matrix(old, new, scale, given["mode"], bool(given["align_corners"]), bool(given["antialias"]))
+            matrix = resize_matrix(
+                old, new, scale, given["mode"], bool(given["align_corners"]), bool(given["antialias"])
+            )
             name = along_axis(b, name, space.dims + 2, 2 + i, matrix)
     return name
