@@ -181,7 +181,8 @@ def _refuse_unknown(graph: Graph) -> None:
     unknown = {node.operation: node for node in reversed(graph.nodes) if node.operation not in LOWERINGS}
     if unknown:
         places = ", ".join(str(node) for node in reversed(unknown.values()))
-        raise ExportError(f"these operations cannot be written as ONNX: {places}")
+        hint = "; lucid.dequantize(model) gives full weights" if "quantized_linear" in unknown else ""
+        raise ExportError(f"these operations cannot be written as ONNX: {places}{hint}")
 
 
 class _Writer:
