@@ -281,7 +281,7 @@ if TYPE_CHECKING:  # what lucid._late imports when it is first used
 else:  # type checkers would believe that every name exists
 
     def __getattr__(name):
-        if name in _late.NAMES:
+        if name in _late.NAMES or name in _late.JOBS:
             globals()[name] = found = _late.load(name)
             return found
         if name in ("cuda", "backends", "mps", "xpu"):

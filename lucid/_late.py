@@ -92,8 +92,13 @@ REASONS = {
 NAMES = sorted([*MODULES, *FUNCTIONS, *IN_PLACE])
 
 
+JOBS = ("benchmark", "evaluation", "explain", "export", "training")  # packages that themselves import lucid
+
+
 def load(name: str) -> Any:
     """The module or function that is ``lucid.<name>``."""
+    if name in JOBS:
+        return importlib.import_module(f"lucid.{name}")
     if name in MODULES:
         return importlib.import_module(MODULES[name])
     if name in IN_PLACE:

@@ -29,7 +29,7 @@ import io
 import os
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +43,7 @@ from lucid.cli.contact_sheet import Caption, ContactSheet, shrunk
 from lucid.cli.photos import Prepared, Skipped, find_photos, prepared
 from lucid.cli.results import CsvWriter, JsonWriter, Lines, Predictions, TextWriter, Writer, uninterrupted
 from lucid.cli.sorted_copies import SortedCopies, put
+from lucid.data.image_folder import IMG_EXTENSIONS
 from lucid.training.optimizer import gigabytes
 from lucid.training.photo_dataset import printable
 
@@ -157,6 +158,7 @@ def classify(args: argparse.Namespace) -> int:
     """Classify all images, batch by batch. Returns the number of images that could be read."""
     check_outputs(args)
     entries = find_photos(args.images, [one for one in (args.copy_to, args.explain) if one is not None])
+    check_no_photo_is_replaced(args, entries)
     model = models.from_checkpoint(args.model, image_size=args.image_size)
     quantize(model, args.bits)
     if not model.class_names:
@@ -209,6 +211,16 @@ def check_outputs(args: argparse.Namespace) -> None:
             raise ValueError(f"{option} {folder} is not a folder")
         if folder is not None and any(os.path.realpath(place) == os.path.realpath(folder) for place in args.images):
             raise ValueError(f"{option} must be another folder than that of the images, got {folder}")
+
+
+def check_no_photo_is_replaced(args: argparse.Namespace, entries: Sequence[Any]) -> None:
+    """Raise ValueError where an output is one of the files to classify."""
+    photos = {os.path.realpath(one) for one in entries if isinstance(one, Path)}
+    for option, place in (("--csv", args.csv), ("--jsonl", args.jsonl), ("--sheet", args.sheet)):
+        if place is not None and place != "-" and os.path.realpath(place) in photos:
+            raise ValueError(f"{option} {place} is one of the images")
+        if option != "--sheet" and place is not None and str(place).lower().endswith(IMG_EXTENSIONS):
+            raise ValueError(f"{option} {place} has the name of an image")
 
 
 class Progress:

@@ -150,7 +150,7 @@ def best_result(path: Path) -> tuple[int, int, str, float] | None:
         return None
     try:
         rows = list(csv.DictReader(io.StringIO(read_regular(path).decode("utf-8"), newline=""), strict=True))
-        for ending, choose in (("_accuracy", max), ("_loss", min)):
+        for ending, choose in (("_mean_iou", max), ("_accuracy", max), ("_loss", min)):
             columns = [name for name in rows[0] if name.endswith(ending) and not name.startswith("train_")]
             if columns:
                 best = choose(rows, key=lambda row: float(row[columns[0]]))

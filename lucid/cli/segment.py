@@ -8,7 +8,7 @@
     lucid segment train streets --no-pretrained --model convnext_atto --crop-size 64 --channels 64    # from scratch
     mlx.launch -n 2 -- python -m lucid segment train streets --distributed
 
-    lucid segment predict photos --model runs/streets --out results
+    lucid segment predict photos --model runs/segment-streets --out results
     lucid segment predict photo.jpg --model upernet_convnext_tiny_1k_512x512.pth --window 512
 
 A mask has the size of its photo and one class number per pixel, as a PNG (or TIFF, BMP, GIF) in grayscale of 8 or 16
@@ -20,7 +20,7 @@ rate decay, linear schedule, an auxiliary head. It evaluates whole images by mea
 output folder has what "lucid train" writes, with segmented images in report.html, and split.csv.
 
 "predict" writes NAME.png, the class numbers with a palette, and NAME.overlay.jpg for every photo, and prints the share
-of each class. It takes runs, and checkpoints of mmsegmentation and of the ConvNeXt authors.
+of each class. It overwrites nothing. It takes runs, and checkpoints of mmsegmentation and of the ConvNeXt authors.
 
 The exit code is 0 on success, 1 if the loss diverges, a download fails or no image could be read, 2 for a usage error,
 130 after Ctrl-C and 143 after SIGTERM; a run stopped by either saves a checkpoint first. Requires
@@ -79,13 +79,13 @@ def make_parser() -> tuple[argparse.ArgumentParser, argparse.ArgumentParser, arg
     raw = argparse.RawDescriptionHelpFormatter
     parser = Parser(prog="lucid segment", description=__doc__, formatter_class=raw)
     actions = parser.add_subparsers(dest="action", required=True, metavar="train|predict", parser_class=Parser)
-    train = actions.add_parser("train", help="train on photos with masks", formatter_class=raw)
+    train = actions.add_parser("train", help="train on photos with masks", description=__doc__, formatter_class=raw)
     train.add_argument("folder", type=Path, help="images in images/, their masks in masks/")
     group = train.add_argument_group("run")
-    add_run_options(group, "runs/FOLDER", "segment train")
+    add_run_options(group, "runs/segment-FOLDER", "segment train")
     about = "Defaults depend on --pretrained, see --print-config; --resume uses the checkpoint's settings."
     add_setting_options(train.add_argument_group("settings", about), Settings)
-    predict = actions.add_parser("predict", help="segment photos", formatter_class=raw)
+    predict = actions.add_parser("predict", help="segment photos", description=__doc__, formatter_class=raw)
     predict.add_argument("images", nargs="+", help="image files, or folders of images")
     predict.add_argument("--model", required=True, metavar="PATH", help="a run folder, or a checkpoint file")
     predict.add_argument("--out", type=Path, default=Path("segmented"), help="output folder (default: segmented)")
@@ -111,7 +111,7 @@ def choose_settings(args: argparse.Namespace, saved: dict[str, Any] | None) -> S
 
 def find_out(args: argparse.Namespace) -> Path:
     """The output folder: ``--out``, or one named after the folder of images."""
-    return args.out or Path("runs") / args.folder.resolve().name
+    return args.out or Path("runs") / f"segment-{args.folder.resolve().name}"
 
 
 def start(args: argparse.Namespace, command: list[str]) -> Trainer:
@@ -185,6 +185,10 @@ def predict(args: argparse.Namespace) -> int:
     if args.window is not None and args.window < 32:
         raise ValueError(f"--window must be at least 32, got {args.window}")
     names = _output_names(paths)
+    for name in names.values():
+        for path in (args.out / f"{name}.png", args.out / f"{name}.overlay.jpg"):
+            if path.exists():
+                raise ValueError(f"{path} exists, and nothing is overwritten; choose another --out")
     args.out.mkdir(parents=True, exist_ok=True)
     normalize = augment.Normalize(model.preprocessing.mean, model.preprocessing.std)
     count = 0

@@ -136,7 +136,10 @@ def make_page(gradio: Any, model: nn.Module, top: int) -> Any:
             with gradio.Column():
                 photo = gradio.File(label="Photo", type="filepath")
                 classes = gradio.Label(label="Classes", num_top_classes=top)
-            picture = gradio.Image(label="Heat map", interactive=False, format="png")
+            # Not the button that shares it with Hugging Face.
+            picture = gradio.Image(
+                label="Heat map", interactive=False, format="png", buttons=["download", "fullscreen"]
+            )
         photo.change(
             classify, photo, [classes, picture], api_name="classify", concurrency_limit=num_cores(),
             show_progress="minimal",

@@ -131,6 +131,8 @@ def _from_file(path: Path, image_size: int | None) -> nn.Module:
     opened = serialization.open_checkpoint(path)
     content, metadata = opened.content, opened.metadata
     try:
+        if "segmentation" in metadata:
+            raise ValueError("it holds a UPerNet for segmentation; use models.load_segmenter, or lucid segment predict")
         if "recipe" in metadata:
             model, variant, dialect = _from_recipe(content, metadata), "", ""
         else:

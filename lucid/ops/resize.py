@@ -93,8 +93,7 @@ def interpolate(
             wide = _take_positions(wide, first + i, _nearest(old, new, scale, mode == "nearest-exact"))
         elif old != new or (mode == "bicubic" and not (antialias or is_bytes)):
             # As in PyTorch, a factor that keeps the size only affects bicubic.
-            make = _antialiased if antialias else _matrix
-            matrix = make(old, new, scale, mode, bool(align_corners))
+            matrix = resize_matrix(old, new, scale, mode, bool(align_corners), antialias)
             wide = (_fixed_point if is_bytes else _weighted)(wide, first + i, matrix)
     return wide.astype(x.dtype)
 
@@ -187,8 +186,14 @@ def _step(old: int, new: int, scale: float | None, align_corners: bool) -> float
     return old / new if scale is None else 1 / scale
 
 
-def _matrix(old: int, new: int, scale: float | None, mode: str, align_corners: bool) -> np.ndarray:
+def resize_matrix(
+    old: int, new: int, scale: float | None, mode: str, align_corners: bool, antialias: bool
+) -> np.ndarray:
     """The matrix (new, old) with the weight of each old value in each new one."""
+    return (_antialiased if antialias else _matrix)(old, new, scale, mode, align_corners)
+
+
+def _matrix(old: int, new: int, scale: float | None, mode: str, align_corners: bool) -> np.ndarray:
     matrix = np.zeros((new, old))
     rows = np.arange(new)
     if mode == "area":

@@ -126,6 +126,9 @@ def make_model(settings: Settings, classes: list[str], load_weights: bool) -> tu
     size, num_classes, known = settings.image_size or None, len(classes), []
     if settings.weights:
         model = models.from_checkpoint(settings.weights, image_size=size)
+        if any(isinstance(module, nn.QuantizedLinear) for module in model.modules()):
+            message = f"weights {settings.weights} are quantized and cannot be trained; start from the full weights"
+            raise SettingError(message, "weights")
         name, transform, known = model.checkpoint_name, model.preprocessing, model.class_names
     else:
         name, tag = parse("model", settings.model)

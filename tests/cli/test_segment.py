@@ -119,6 +119,9 @@ def test_prediction_writes_masks_and_overlays(folder, run, tmp_path, capsys):
     names = sorted(one.name for one in out.iterdir())
     stems = ["A_2", "a", "b", "ü x"] if "A_2.png" in names else ["A", "a_2", "b", "ü x"]
     assert names == sorted(f"{stem}{end}" for stem in stems for end in (".png", ".overlay.jpg"))
+    with pytest.raises(SystemExit):
+        segment.main(["predict", str(photos), "--model", str(run), "--out", str(out)])
+    assert "exists, and nothing is overwritten" in capsys.readouterr().err
     mask = data.open_mask(out / "b.png")
     assert mask.shape == (8, 9) and mask.max() < 3
     model = models.load_segmenter(run)

@@ -19,6 +19,7 @@ UNRECORDED = {
     "CrossMapLRN2d", "FractionalMaxPool2d", "FractionalMaxPool3d",
     "ParameterDict", "ParameterList",
     "Module", "Parameter", "ModuleList", "ModuleDict", "RNNBase", "RNNCellBase", "DropPath", "GlobalResponseNorm",
+    "Buffer", "Container", "LinearCrossEntropyLoss", "QuantizedLinear",
 }  # fmt: skip
 
 

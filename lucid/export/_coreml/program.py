@@ -49,7 +49,10 @@ def check_operations(graph: Graph) -> None:
             unknown.setdefault(node.operation, node)
     if unknown:
         places = ", ".join(map(str, unknown.values()))
-        raise ExportError(f"Core ML has no operation for {places}; use other operations, or export to .mlxfn")
+        hint = "use other operations, or export to .mlxfn"
+        if "quantized_linear" in unknown:
+            hint = "lucid.dequantize(model) gives full weights, which compress= makes small again"
+        raise ExportError(f"Core ML has no operation for {places}; {hint}")
 
 
 def write(

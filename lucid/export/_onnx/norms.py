@@ -134,5 +134,5 @@ def local_response_norm(b: Builder, node: Node) -> Any:
     if given["size"] % 2 == 0:
         raise b.refuse("an even size is not supported")
     x = b.wide(given["input"])
-    options = {"alpha": float(given["alpha"]), "beta": float(given["beta"]), "bias": float(given["k"])}
+    options: dict[str, Any] = {"alpha": float(given["alpha"]), "beta": float(given["beta"]), "bias": float(given["k"])}
     return b.narrow(b.add("LRN", x, size=int(given["size"]), **options), node.output)

@@ -98,7 +98,8 @@ def reduction(b: Builder, node: Node) -> Any:
 
 @lowers(*_EXTREMES)
 def extreme(b: Builder, node: Node) -> Any:
-    return _reduce(b, _EXTREMES[node.operation], *operands(b, node, "input"), node)
+    [x] = operands(b, node, "input")
+    return _reduce(b, _EXTREMES[node.operation], x, node)
 
 
 @lowers("max", "min")

@@ -1,6 +1,6 @@
 """Operations that move values: shapes, orders of dimensions, joining, splitting, padding and resizing."""
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from lucid.export._onnx.builder import FLOAT, INT64, Builder
 from lucid.export._onnx.products import indices
 from lucid.export._onnx.table import lowers
 from lucid.export._onnx.windows import Space, along_axis
-from lucid.ops.resize import _matrix
+from lucid.ops.resize import resize_matrix
 
 _LINEAR = ("linear", "bilinear", "trilinear")
 
@@ -140,11 +140,12 @@ def narrow(b: Builder, node: Node) -> Any:
     given, dim = node.arguments, int(node.arguments["dim"]) % value.ndim
     if node.operation == "select":
         return b.add("Gather", name, b.constant(int(given["index"]), INT64), axis=dim)
-    if isinstance(given["start"], int) and isinstance(node.output.shape[dim], int):
-        stop = given["start"] + node.output.shape[dim]
+    length = node.output.shape[dim]
+    if isinstance(given["start"], int) and isinstance(length, int):
+        stop = given["start"] + length
         return sliced(b, name, {dim: slice(given["start"], stop or None)})
     start = b.sizes([given["start"]])
-    stop = b.add("Add", start, b.sizes([node.output.shape[dim]]))
+    stop = b.add("Add", start, b.sizes([length]))
     return b.add("Slice", name, start, stop, b.ints([dim]))
 
 
@@ -225,7 +226,8 @@ def setitem(b: Builder, node: Node) -> Any:
     is_plain = isinstance(one, int) or (isinstance(one, slice) and one.step in (None, 1))
     if not (is_plain and isinstance(size, int)):
         raise b.refuse("only a write to a range of one dimension of fixed size is supported; use cat or where")
-    start, stop = (one % size, one % size + 1) if isinstance(one, int) else one.indices(size)[:2]
+    place = slice(one % size, one % size + 1) if isinstance(one, int) else cast(slice, one)
+    start, stop = place.indices(size)[:2]
     shape = [stop - start if i == dim else n for i, n in enumerate(value.shape)]
     if isinstance(one, int):
         given, after = node.arguments["value"], value.ndim - 1 - dim
@@ -348,6 +350,8 @@ def _averaged(b: Builder, node: Node, space: Space) -> str:
             raise b.refuse(f"mode {given['mode']!r} with antialias or areas is not supported for a variable size")
         scale = None if given["recompute_scale_factor"] else factors[i]
         if old != new:
-            matrix = _matrix(old, new, scale, given["mode"], bool(given["align_corners"]), bool(given["antialias"]))
+            matrix = resize_matrix(
+                old, new, scale, given["mode"], bool(given["align_corners"]), bool(given["antialias"])
+            )
             name = along_axis(b, name, space.dims + 2, 2 + i, matrix)
     return name

@@ -148,9 +148,11 @@ def _batch_size(batch_size: int | None, dynamic: Any) -> int:
 def _images(model: nn.Module, image_size: Any, batch_size: int) -> Tensor:
     """Images of the size that the model takes, or of another one."""
     transform = getattr(model, "preprocessing", None)
-    if image_size is None and transform is None:
-        raise ValueError("onnx: the model has no preprocessing and thus no size; pass image_size or example_inputs")
-    size = transform.image_size if image_size is None else image_size
+    size = image_size
+    if size is None:
+        if transform is None:
+            raise ValueError("onnx: the model has no preprocessing and thus no size; pass image_size or example_inputs")
+        size = transform.image_size
     height, width = _checks.pair("onnx", "image_size", size, 1)
     shape = (batch_size, getattr(model, "in_chans", 3), height, width)
     return tape.wrap(mx.random.normal(shape, key=mx.random.key(7)))
@@ -179,7 +181,8 @@ def _refuse_unknown(graph: Graph) -> None:
     unknown = {node.operation: node for node in reversed(graph.nodes) if node.operation not in LOWERINGS}
     if unknown:
         places = ", ".join(str(node) for node in reversed(unknown.values()))
-        raise ExportError(f"these operations cannot be written as ONNX: {places}")
+        hint = "; lucid.dequantize(model) gives full weights" if "quantized_linear" in unknown else ""
+        raise ExportError(f"these operations cannot be written as ONNX: {places}{hint}")
 
 
 class _Writer:
