@@ -372,6 +372,8 @@ class TensorInplace(tape.TensorBase):
 
 
 def _mapped(caller: str, tensor: Any, others: tuple[Any, ...], function: Callable[..., Any]) -> Tensor:
+    if not callable(function):
+        raise TypeError(f"{caller}: callable must be a function, got {type(function).__name__}")
     for one in (tensor, *others):
         _check_tensor(caller, one)
         if one._requires_grad or one._node is not None:

@@ -35,6 +35,7 @@ def metal(monkeypatch):
 def test_every_kernel_with_a_choice_is_checked(quick):
     modules = [importlib.import_module(f"lucid.kernels.{one.name}") for one in pkgutil.iter_modules(kernels.__path__)]
     named = {one.__name__.rpartition(".")[2] for one in modules if hasattr(one, "implementation")}
+    named.remove("quantized_matmul")  # MLX's own kernel
     assert {"gelu", "biased_gelu", "gelu_grn", "matmul"} <= named
     assert {check.kernel for check in accuracy.checks(quick)} == named | {"depthwise_conv2d", "layer_norm", "AdamW"}
     assert len({(check.kernel, check.case) for check in accuracy.checks(quick)}) == len(list(accuracy.checks(quick)))

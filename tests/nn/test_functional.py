@@ -19,6 +19,10 @@ OF_LAYERS = {"embedding_bag", "multi_head_attention_forward"}  # compared as lay
 UNRECORDED = {
     "alpha_dropout", "dropout", "dropout1d", "dropout2d", "dropout3d", "drop_path", "feature_alpha_dropout",
     "global_response_norm", "gumbel_softmax", "one_hot", "pad", "upsample", "upsample_bilinear", "upsample_nearest",
+    # With return_indices, which is recorded:
+    "adaptive_max_pool1d_with_indices", "adaptive_max_pool2d_with_indices", "adaptive_max_pool3d_with_indices",
+    "fractional_max_pool2d_with_indices", "fractional_max_pool3d_with_indices", "max_pool1d_with_indices",
+    "max_pool2d_with_indices", "max_pool3d_with_indices",
 }  # fmt: skip
 
 
