@@ -41,6 +41,7 @@ class saved_tensors_hooks:
         ...     y = (x * x).sum()
         ...
         >>> y.backward()
+        >>> assert x.grad is not None
         >>> x.grad.tolist()
         [2.0, 2.0, 2.0]
     """

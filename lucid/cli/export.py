@@ -164,7 +164,7 @@ def export(args: argparse.Namespace) -> str:
         if getattr(args, name) and name not in kind.options:
             takers = [suffix for suffix, one in FORMATS.items() if name in one.options]
             raise ValueError(f"{option(name)} requires a {_listed(takers)} output, got {args.output}")
-    if args.output.exists() and Path(args.model).exists() and args.output.samefile(args.model):
+    if args.output.is_file() and Path(args.model).exists() and args.output.samefile(args.model):
         raise ValueError(f"{args.output} is the model itself; choose another output")
     model = models.from_checkpoint(args.model, image_size=args.image_size).eval()
     quantize(model, args.bits)

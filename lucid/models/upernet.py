@@ -172,7 +172,7 @@ class UPerNet(nn.Module):
             FCNHead(widths[-2], num_classes, auxiliary_channels, dropout) if auxiliary_channels else None
         )
 
-    def forward(self, x: Tensor) -> Tensor | tuple[Tensor, Tensor]:
+    def forward(self, x: Tensor) -> Any:
         maps = [norm(one) for norm, one in zip(self.norms, self.backbone(x), strict=True)]
         logits = _resized(self.decode_head(maps), x)
         if self.auxiliary_head is None or not self.training:

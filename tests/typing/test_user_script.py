@@ -25,7 +25,7 @@ IMPORTS = """import numpy as np
 
 import lucid
 import lucid.nn.functional as F
-from lucid import data, distributions, metrics, models, nn, optim, training"""  # what the examples in docstrings use
+from lucid import data, distributions, evaluation, export, metrics, models, nn, optim, training"""  # what the examples in docstrings use
 PYRIGHT = shutil.which("pyright") or shutil.which("pyright", path=str(Path(sys.executable).parent))
 
 

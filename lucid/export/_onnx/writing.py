@@ -77,7 +77,7 @@ def onnx(
 
     Example:
         >>> model = models.ConvNeXt(num_classes=10, depths=[1, 1], dims=[8, 16], patch_size=2).eval()
-        >>> found = lucid.export.onnx(model, "tiny.onnx", image_size=32)  # doctest: +SKIP
+        >>> found = export.onnx(model, "tiny.onnx", image_size=32)  # doctest: +SKIP
         >>> found["inputs"]  # doctest: +SKIP
         {'images': ['batch', 3, 32, 32]}
     """
