@@ -21,11 +21,12 @@ from tests.test_docstrings import examples as docstring_examples
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = Path(__file__).parent / "user_script.py"
+# What the examples in docstrings use.
 IMPORTS = """import numpy as np
 
 import lucid
 import lucid.nn.functional as F
-from lucid import data, distributions, evaluation, export, metrics, models, nn, optim, training"""  # what the examples in docstrings use
+from lucid import data, distributions, evaluation, export, metrics, models, nn, optim, training"""
 PYRIGHT = shutil.which("pyright") or shutil.which("pyright", path=str(Path(sys.executable).parent))
 
 
