@@ -56,14 +56,13 @@ from lucid.cli._common import (
     run_training,
     saved_settings,
 )
-from lucid.training.batches import for_evaluation
+from lucid.training.batches import fit_batch_size, for_evaluation
 from lucid.training.finetuning import (
     FINETUNE,
     PROBE,
     SCRATCH,
     Settings,
     check_split,
-    fit_batch_size,
     load_photos,
     make_trainer,
 )
@@ -114,7 +113,7 @@ def start(args: argparse.Namespace, command: list[str]) -> Trainer:
     settings = choose_settings(args, saved)
     photos = load_photos(args.folder, settings, out if saved else None)
     if args.batch_size is None:
-        settings = fit_batch_size(settings, photos)
+        settings = fit_batch_size(settings, len(photos.train))
     if saved:
         check_split(out, photos, "--overwrite starts over")
     trainer, name = make_trainer(
@@ -143,7 +142,8 @@ def start_evaluation(args: argparse.Namespace) -> Trainer:
         )
     if is_own_run:  # an added file changes the split, and the model would be evaluated on images it was trained on
         check_split(out, photos, "pass --weights to evaluate on these")
-    settings = replace(fit_batch_size(for_evaluation(settings), photos), weights=path, pretrained=True, teacher="")
+    settings = fit_batch_size(for_evaluation(settings), len(photos.train))
+    settings = replace(settings, weights=path, pretrained=True, teacher="")
     return make_trainer(settings, photos, compile=False)[0]
 
 

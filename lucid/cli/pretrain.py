@@ -54,8 +54,8 @@ from lucid.cli._common import (
     run_training,
     saved_settings,
 )
-from lucid.training.batches import for_evaluation
-from lucid.training.finetuning import check_split, fit_batch_size
+from lucid.training.batches import fit_batch_size, for_evaluation
+from lucid.training.finetuning import check_split
 from lucid.training.photo_dataset import Photos, write_tables
 from lucid.training.pretraining import PRESETS, Settings, kind_of, load_images, make_trainer
 from lucid.training.small_images import DATASETS
@@ -106,7 +106,7 @@ def start(args: argparse.Namespace, command: list[str]) -> Trainer:
     images = load_images(args.source, settings, data_dir=args.data_dir, mirror=args.mirror, run=out if saved else None)
     if isinstance(images, Photos):
         if args.batch_size is None:
-            settings = fit_batch_size(settings, images)
+            settings = fit_batch_size(settings, len(images.train))
         if saved:
             check_split(out, images, "--overwrite starts over")
     trainer = make_trainer(
@@ -140,7 +140,7 @@ def start_evaluation(args: argparse.Namespace) -> Trainer:
     if isinstance(images, Photos):
         if is_own_run:
             check_split(out, images, "pass --weights to evaluate on these")
-        settings = fit_batch_size(settings, images)
+        settings = fit_batch_size(settings, len(images.train))
     trainer = make_trainer(replace(settings, weights=""), images, compile=False)
     trainer.model.load_state_dict(weights)
     return trainer

@@ -59,7 +59,7 @@ from lucid.cli._common import (
 )
 from lucid.cli.photos import find_photos
 from lucid.data import augment
-from lucid.training.batches import for_evaluation
+from lucid.training.batches import fit_batch_size, for_evaluation
 from lucid.training.photo_dataset import printable
 from lucid.training.segmentation import (
     SCRATCH,
@@ -121,7 +121,7 @@ def start(args: argparse.Namespace, command: list[str]) -> Trainer:
     settings = choose_settings(args, saved)
     pairs = _load_pairs(args.folder, settings)
     if args.batch_size is None and saved is None:
-        settings = _fit_batch_size(settings, pairs)
+        settings = fit_batch_size(settings, len(pairs.train))
     if saved:
         check_split(out, pairs)
     trainer = make_trainer(
@@ -152,7 +152,7 @@ def start_evaluation(args: argparse.Namespace) -> Trainer:
             f"{path} was trained on {len(classes)} classes: {', '.join(classes)}; {args.folder} has "
             f"{len(pairs.classes)}: {', '.join(pairs.classes)}"
         )
-    settings = replace(_fit_batch_size(for_evaluation(settings), pairs), pretrained=False, weights="")
+    settings = replace(fit_batch_size(for_evaluation(settings), len(pairs.train)), pretrained=False, weights="")
     trainer = make_trainer(settings, pairs, compile=False)
     trainer.model.load_state_dict(weights)
     return trainer
@@ -165,13 +165,6 @@ def _load_pairs(folder: Path, settings: Settings) -> Pairs:
         found = f"{len(pairs.train):,} images for training, {len(pairs.val):,} for validation"
         print(f"{found}; {len(pairs.classes)} classes: {names}", flush=True)
     return pairs
-
-
-def _fit_batch_size(settings: Settings, pairs: Pairs) -> Settings:
-    if settings.batch_size <= len(pairs.train):
-        return settings
-    parts = dist.get_world_size() * settings.accumulate
-    return replace(settings, batch_size=max(parts, len(pairs.train) // parts * parts))
 
 
 # predict --------------------------------------------------------------------------------------------------------------

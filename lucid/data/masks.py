@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -289,9 +289,3 @@ def open_pair(image_path: str, mask_path: str) -> tuple[Image.Image, np.ndarray]
             f"the mask has {mask.shape[1]}x{mask.shape[0]} px, but {image_path} has {image.width}x{image.height}",
         )
     return image, mask
-
-
-def class_numbers(paths: Sequence[str], num_threads: int | None = None) -> Iterator[np.ndarray]:
-    """The class numbers that occur in each mask, sorted."""
-    with ThreadPoolExecutor(num_threads or num_cores()) as pool:
-        yield from pool.map(lambda path: np.unique(open_mask(path)), paths)

@@ -38,12 +38,27 @@ def train_loader(source: Any, recipe: Recipe) -> Any:
     if _is_loader("train", source):
         return source
     dataset = _as_dataset(source)
-    if recipe.batch_size > len(dataset):
-        raise SettingError(
-            f"batch_size must be at most {len(dataset)}, the number of training samples, got {recipe.batch_size}",
-            "batch_size",
-        )
+    check_batch_size(recipe, len(dataset), "training samples")
     return _loader(dataset, **share_of_batches(recipe, dataset))
+
+
+def check_batch_size(recipe: Recipe, count: int, what: str = "training images") -> None:
+    """Check that there are enough samples for a batch; ``what`` they are.
+
+    Raises:
+        SettingError: There are fewer than ``batch_size``.
+    """
+    if recipe.batch_size > count:
+        message = f"batch_size must be at most {count}, the number of {what}, got {recipe.batch_size}"
+        raise SettingError(message, "batch_size")
+
+
+def fit_batch_size(recipe: Kind, count: int) -> Kind:
+    """``recipe`` with a batch size of at most ``count``, the number of training samples."""
+    if recipe.batch_size <= count:
+        return recipe
+    parts = dist.get_world_size() * recipe.accumulate
+    return replace(recipe, batch_size=max(parts, count // parts * parts))
 
 
 def test_loader(source: Any, recipe: Recipe) -> Any:

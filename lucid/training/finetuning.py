@@ -11,7 +11,7 @@
 import contextlib
 import zlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,11 @@ from lucid.explain._grad_cam import coarse_map
 from lucid.models import ImageTransform, transforms_for
 from lucid.models.registry import parse
 from lucid.models.weights.save import weights_metadata
-from lucid.training.batches import augmentation, share_of_batches
+from lucid.training.batches import augmentation, check_batch_size, share_of_batches
 from lucid.training.distillation import Distillation
 from lucid.training.optimizer import gigabytes
 from lucid.training.photo_dataset import Photos, find_photos
-from lucid.training.recipe import Kind, Recipe, SettingError, setting
+from lucid.training.recipe import Recipe, SettingError, setting
 from lucid.training.run_folder import RunFolder
 from lucid.training.trainer import Trainer
 
@@ -237,11 +237,7 @@ def make_trainer(
         SettingError: The settings do not fit the photos or the model.
         DownloadError: The pretrained weights cannot be downloaded.
     """
-    if settings.batch_size > len(photos.train):
-        raise SettingError(
-            f"batch_size must be at most {len(photos.train)}, the number of training images, got {settings.batch_size}",
-            "batch_size",
-        )
+    check_batch_size(settings, len(photos.train))
     lucid.manual_seed(settings.seed)
     model, name, transform = make_model(settings, photos.classes, load_weights)
     size, smallest = transform.image_size, model.feature_info[-1]["reduction"]
@@ -321,14 +317,6 @@ def load_photos(folder: Path, settings: Settings, run: Path | None = None) -> Ph
     if dist.is_main():
         photos.print_summary()
     return photos
-
-
-def fit_batch_size(settings: Kind, photos: Photos) -> Kind:
-    """``settings`` with a batch size of at most the number of training images."""
-    if settings.batch_size <= len(photos.train):
-        return settings
-    parts = dist.get_world_size() * settings.accumulate
-    return replace(settings, batch_size=max(parts, len(photos.train) // parts * parts))
 
 
 def check_split(out: Path, photos: Photos, advice: str) -> None:

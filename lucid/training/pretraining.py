@@ -28,7 +28,7 @@ from lucid.models import FCMAE, ImageTransform
 from lucid.models.registry import parse
 from lucid.models.variants import VARIANTS
 from lucid.models.weights.save import extra_options, weights_metadata
-from lucid.training.batches import augmentation, share_of_batches
+from lucid.training.batches import augmentation, check_batch_size, share_of_batches
 from lucid.training.photo_dataset import Photos, find_unlabeled
 from lucid.training.recipe import Recipe, SettingError, setting
 from lucid.training.reconstructions import Reconstructions
@@ -233,11 +233,7 @@ def make_trainer(
         SettingError: The settings do not fit the images.
         MismatchError: The weights are for a different network.
     """
-    if settings.batch_size > len(images.train):
-        raise SettingError(
-            f"batch_size must be at most {len(images.train)}, the number of training images, got {settings.batch_size}",
-            "batch_size",
-        )
+    check_batch_size(settings, len(images.train))
     lucid.manual_seed(settings.seed)
     shape = images.train.data.shape[1:] if isinstance(images, SmallImages) else (3, *[settings.image_size] * 2)
     model = make_model(settings, shape[0], load_weights=load_weights)

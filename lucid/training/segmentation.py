@@ -24,12 +24,12 @@ from lucid import distributed as dist
 from lucid._files import read_regular, write_atomically
 from lucid.data import augment
 from lucid.data.image_folder import num_cores
-from lucid.data.masks import class_numbers, mask_palette, open_pair
+from lucid.data.masks import mask_palette, open_pair
 from lucid.data.seeds import SPLIT, derived_generator
 from lucid.metrics import ConfusionMatrix, MeanMetric
 from lucid.models.registry import parse
 from lucid.models.weights.upernet import segmenter_metadata
-from lucid.training.batches import as_tensor, share_of_batches
+from lucid.training.batches import as_tensor, check_batch_size, share_of_batches
 from lucid.training.evaluation import Evaluation
 from lucid.training.recipe import Recipe, SettingError, setting
 from lucid.training.report import Gallery, Sample
@@ -111,10 +111,11 @@ def load_pairs(folder: Path, settings: Settings) -> Pairs:
         ValueError, OSError: There are no pairs, one cannot be used, or a class number has no name.
     """
     found = data.MaskFolder(folder)
-    broken = [reason for reason in _check(found.samples) if reason]
-    if broken:
+    with ThreadPoolExecutor(num_cores()) as pool:
+        inspected = list(pool.map(_inspect, found.samples))
+    if broken := [one for one in inspected if isinstance(one, str)]:
         raise ValueError(f"{len(broken)} of {len(found)} pairs cannot be used: {'; '.join(broken[:3])}")
-    numbers = list(class_numbers([mask for _, mask in found.samples]))
+    numbers = [one for one in inspected if not isinstance(one, str)]
     present = np.unique(np.concatenate(numbers))
     present = present[present != data.masks.IGNORED].tolist()
     if not present:
@@ -153,18 +154,12 @@ def _class_names(folder: Path) -> list[str]:
     return [line.strip() for line in read_regular(path).decode("utf-8").splitlines() if line.strip()]
 
 
-def _check(pairs: Sequence[tuple[str, str]]) -> list[str]:
-    """Why each pair cannot be used, or ""."""
-
-    def reason(pair: tuple[str, str]) -> str:
-        try:
-            open_pair(*pair)
-        except data.ImageError as error:
-            return str(error)
-        return ""
-
-    with ThreadPoolExecutor(num_cores()) as pool:
-        return list(pool.map(reason, pairs))
+def _inspect(pair: tuple[str, str]) -> np.ndarray | str:
+    """The class numbers in a mask, sorted; or why the pair cannot be used."""
+    try:
+        return np.unique(open_pair(*pair)[1])
+    except data.ImageError as error:
+        return str(error)
 
 
 def check_split(out: Path, pairs: Pairs) -> None:
@@ -265,9 +260,7 @@ def make_trainer(
         SettingError: The settings do not fit the pairs.
         DownloadError: The pretrained weights cannot be downloaded.
     """
-    if settings.batch_size > len(pairs.train):
-        message = f"batch_size must be at most {len(pairs.train)}, the number of training images"
-        raise SettingError(f"{message}, got {settings.batch_size}", "batch_size")
+    check_batch_size(settings, len(pairs.train))
     parts = settings.accumulate * dist.get_world_size()
     if settings.batch_size < 2 * parts:
         message = f"batch_size must be at least {2 * parts}, 2 images for each batch norm"

@@ -19,7 +19,7 @@ from lucid import data, models, nn
 from lucid import distributed as dist
 from lucid.data import augment
 from lucid.models.weights.save import weights_metadata
-from lucid.training.batches import augmentation, share_of_batches
+from lucid.training.batches import augmentation, check_batch_size, share_of_batches
 from lucid.training.recipe import Recipe, SettingError, setting
 from lucid.training.run_folder import RunFolder
 from lucid.training.trainer import Trainer
@@ -227,11 +227,7 @@ def make_trainer(
         MismatchError: The weights are for a different network.
     """
     _, channels, height, width = train_set.data.shape
-    if settings.batch_size > len(train_set):
-        raise SettingError(
-            f"batch_size must be at most {len(train_set)}, the number of images, got {settings.batch_size}",
-            "batch_size",
-        )
+    check_batch_size(settings, len(train_set), "images")
     if height < settings.patch_size * 2 ** (len(settings.dims) - 1):
         message = f"patch_size {settings.patch_size} and {len(settings.dims)} stages leave nothing of {height} px"
         raise SettingError(message, "patch_size")
