@@ -81,6 +81,29 @@ def message_of(error: Exception) -> str:
     return re.sub(r"--([\w-]+)=False", r"--no-\1", rename_settings(error, option))
 
 
+def run_job(
+    parser: argparse.ArgumentParser,
+    job: Callable[[], int],
+    failures: tuple[type[Exception], ...] = (DownloadError,),
+) -> int:
+    """Call ``job`` and return its exit code, or that of its failure, which is reported in one line.
+
+    It is 1 for ``failures``, which are nobody's mistake, 2 for a usage error and 130 after Ctrl-C.
+    """
+    try:
+        return job()
+    except failures as error:
+        print(f"{parser.prog}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"\n{parser.prog}: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of a pipe has seen enough; lucid.cli.main ends the program
+        raise
+    except (ValueError, OSError, ImportError) as error:
+        parser.error(message_of(error))
+
+
 # Settings -------------------------------------------------------------------------------------------------------------
 
 

@@ -38,7 +38,7 @@ from PIL import Image
 import lucid
 from lucid import explain, memory, models, nn
 from lucid._files import write_atomically
-from lucid.cli._common import Parser, add_bits_option, add_device_option, message_of, positive, quantize, use_device
+from lucid.cli._common import Parser, add_bits_option, add_device_option, positive, quantize, run_job, use_device
 from lucid.cli.contact_sheet import Caption, ContactSheet, shrunk
 from lucid.cli.photos import Prepared, Skipped, find_photos, prepared
 from lucid.cli.results import CsvWriter, JsonWriter, Lines, Predictions, TextWriter, Writer, uninterrupted
@@ -288,21 +288,14 @@ def main(argv: list[str] | None = None) -> int:
     parser = make_parser()
     args = parser.parse_args(argv)
     use_device(parser, args.device)
-    try:
+
+    def job() -> int:
         with warnings.catch_warnings():
             # Large photos, odd EXIF data: what matters of them is in the reasons.
             warnings.filterwarnings("ignore", module=r"PIL\.")
             count = classify(args)
-    except models.DownloadError as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(f"\n{parser.prog}: interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:
-        raise
-    except (ValueError, OSError, ImportError) as error:
-        parser.error(message_of(error))
-    if not count:
-        print("no image could be read", file=sys.stderr)
-    return 0 if count else 1
+        if not count:
+            print("no image could be read", file=sys.stderr)
+        return 0 if count else 1
+
+    return run_job(parser, job)

@@ -44,14 +44,13 @@ The exit code is 0 on success, 1 if a download or the check fails, 2 for a usage
 """
 
 import argparse
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from lucid import models
 from lucid.cli import _export_coreml
-from lucid.cli._common import Parser, add_bits_option, message_of, option, positive, quantize, use_device
+from lucid.cli._common import Parser, add_bits_option, option, positive, quantize, run_job, use_device
 from lucid.cli.info import best_result
 from lucid.export import ExportError, export_function, export_weights, onnx
 from lucid.models.weights.dialects import DIALECTS
@@ -180,14 +179,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = make_parser()
     args = parser.parse_args(argv)
     use_device(parser, args.device)
-    try:
+
+    def job() -> int:
         print(f"{args.output}: {export(args)}, {_size_of(args.output) / 1e6:.1f} MB")
-    except (models.DownloadError, ExportError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(f"\n{parser.prog}: interrupted", file=sys.stderr)
-        return 130
-    except (ValueError, OSError, ImportError) as error:
-        parser.error(message_of(error))
-    return 0
+        return 0
+
+    return run_job(parser, job, (models.DownloadError, ExportError))

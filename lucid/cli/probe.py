@@ -45,7 +45,7 @@ from tqdm import tqdm
 
 from lucid import data, evaluation, memory, models, nn
 from lucid._files import write_atomically
-from lucid.cli._common import Parser, add_device_option, message_of, positive, use_device
+from lucid.cli._common import Parser, add_device_option, positive, run_job, use_device
 from lucid.cli.probe_report import Probed, Result, write_page
 from lucid.data import augment
 from lucid.data.transforms import DecodeImages
@@ -282,14 +282,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = make_parser()
     args = parser.parse_args(words)
     use_device(parser, args.device)
-    try:
+
+    def job() -> int:
         probe(args, ["lucid", "probe", *words])
-    except models.DownloadError as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(f"\n{parser.prog}: interrupted", file=sys.stderr)
-        return 130
-    except (ValueError, OSError, ImportError) as error:
-        parser.error(message_of(error))
-    return 0
+        return 0
+
+    return run_job(parser, job)

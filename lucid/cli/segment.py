@@ -37,7 +37,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 import lucid
 from lucid import data, models
@@ -50,9 +49,9 @@ from lucid.cli._common import (
     add_setting_options,
     choose,
     find_weights,
-    message_of,
     positive,
     read_config,
+    run_job,
     run_training,
     saved_settings,
     use_device,
@@ -247,14 +246,11 @@ def main(argv: list[str] | None = None) -> int:
             print(f"lucid segment predict PHOTO --model {find_out(args)}")
         return code
     use_device(predict_parser, args.device)
-    Image.init()
-    try:
+
+    def job() -> int:
         count = predict(args)
-    except KeyboardInterrupt:
-        print(f"\n{predict_parser.prog}: interrupted", file=sys.stderr)
-        return 130
-    except (ValueError, OSError, ImportError) as error:
-        predict_parser.error(message_of(error))
-    if not count:
-        print("no image could be read", file=sys.stderr)
-    return 0 if count else 1
+        if not count:
+            print("no image could be read", file=sys.stderr)
+        return 0 if count else 1
+
+    return run_job(predict_parser, job)
