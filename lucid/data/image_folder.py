@@ -142,7 +142,7 @@ class ImageFolder(Dataset[tuple[Any, Any]]):
     def check(self, num_threads: int | None = None) -> Iterator[str | None]:
         """Decode every image in threads. Yields None, or why it cannot be read, for each sample in order."""
         threads = num_threads or num_cores()
-        jobs = (partial(_problem, path) for path, _ in self.samples)
+        jobs = (partial(why_unreadable, path) for path, _ in self.samples)
         return run_ahead(jobs, threads, ahead=16 * threads)
 
     def __repr__(self) -> str:
@@ -180,7 +180,8 @@ def num_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _problem(path: str) -> str | None:
+def why_unreadable(path: str) -> str | None:
+    """Why an image cannot be read, or None."""
     try:
         open_image(path, short_side=1)  # reads a JPEG to its end, but decodes it at 1/8 of its size
     except ImageError as error:

@@ -13,8 +13,7 @@ from pathlib import Path
 
 from lucid import data
 from lucid._files import write_atomically
-from lucid.data.decoding import ImageError, open_image
-from lucid.data.image_folder import IMG_EXTENSIONS, is_ignored, num_cores
+from lucid.data.image_folder import IMG_EXTENSIONS, is_ignored, num_cores, why_unreadable
 from lucid.data.workers import run_ahead
 from lucid.training.duplicates import Photo, find_groups, find_pairs, inspect
 from lucid.training.progress import require
@@ -314,7 +313,7 @@ def _unlabeled(folder: Path, skipped: list[tuple[str, str]]) -> tuple[list[str],
         ignored += len(own) - len(images)
     paths.sort()
     threads = num_cores()
-    reasons = run_ahead((partial(_problem, path) for path in paths), threads, ahead=16 * threads)
+    reasons = run_ahead((partial(why_unreadable, path) for path in paths), threads, ahead=16 * threads)
     shown = require("tqdm").tqdm(reasons, f"checking {folder}", len(paths), leave=False, unit=" images", disable=None)
     readable = []
     for path, reason in zip(paths, shown, strict=True):
@@ -323,12 +322,3 @@ def _unlabeled(folder: Path, skipped: list[tuple[str, str]]) -> tuple[list[str],
         else:
             skipped.append((path, reason))
     return readable, ignored
-
-
-def _problem(path: str) -> str | None:
-    """Why the image cannot be read, or None. A JPEG is decoded to its end at 1/8 of its size."""
-    try:
-        open_image(path, short_side=1)
-    except ImageError as error:
-        return error.reason
-    return None
