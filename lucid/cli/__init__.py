@@ -14,7 +14,7 @@ COMMANDS = {
     "classify": "classify images with a published checkpoint or a model of your own",
     "serve": "serve a page on this computer that classifies photos and shows heat maps",
     "segment": "train on photos with masks, or segment photos: a class for every pixel",
-    "probe": "measure what the features of a model know of a folder of photos",
+    "probe": "measure how well the features of a model separate the classes of a folder of photos",
     "export": "write a model for MLX, ONNX or Core ML, or as weights for another library",
     "bench": "check and time the kernels and a ConvNeXt on this machine, for a report",
     "info": "describe this installation, a model, a weights file or a run",

@@ -88,7 +88,7 @@ def run_job(
 ) -> int:
     """Call ``job`` and return its exit code, or that of its failure, which is reported in one line.
 
-    It is 1 for ``failures``, which are nobody's mistake, 2 for a usage error and 130 after Ctrl-C.
+    It is 1 for ``failures``, which are not the user's fault, 2 for a usage error and 130 after Ctrl-C.
     """
     try:
         return job()

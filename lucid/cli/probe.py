@@ -1,4 +1,4 @@
-"""Measure what the frozen features of a model know of a folder of photos: k-NN and linear probe accuracy.
+"""Measure how well frozen features separate the classes of a folder of photos: k-NN and linear probe accuracy.
 
     photos/cats/1.jpg  photos/cats/2.png  photos/dogs/...      # one folder per class
 
