@@ -179,7 +179,10 @@ def make_model(settings: Settings, num_classes: int, load_weights: bool = True) 
     """A UPerNet with the backbone of the settings."""
     variant = parse("model", settings.model)[0] if not settings.pretrained or settings.weights else settings.model
     pretrained = settings.pretrained and load_weights and not settings.weights
-    backbone = models.create_model(variant, pretrained, features_only=True, drop_path=settings.drop_path)
+    options: dict[str, Any] = {"features_only": True, "drop_path": settings.drop_path}
+    if not settings.pretrained and "v2" not in variant:  # blocks scaled by 1e-6 are slow to learn from random weights
+        options["layer_scale_init"] = 1.0
+    backbone = models.create_model(variant, pretrained, **options)
     if settings.weights and load_weights:
         models.load_checkpoint(backbone, settings.weights)
     auxiliary = settings.channels // 2 if settings.auxiliary_weight else 0
@@ -222,7 +225,7 @@ class SegmentationTrainer(Trainer):
 
     @lucid.no_grad()
     def evaluate(self) -> Evaluation:
-        """The loss, mean IoU and pixel accuracy on the test images, each at its own size."""
+        """The loss, mean IoU and confusion of the pixels of the test images, each at its own size."""
         self.model.eval()
         mean_loss = MeanMetric()
         confusion = ConfusionMatrix(len(self.names), ignore_index=data.masks.IGNORED)
@@ -234,9 +237,7 @@ class SegmentationTrainer(Trainer):
                 confusion.update(logits, masks)
             dist.reduce_metrics(mean_loss, confusion)
         counts = confusion.compute().numpy()
-        accuracy = float(counts.trace() / max(1, counts.sum()))
-        results = {"mean_iou": mean_iou(counts), "accuracy": accuracy}
-        return Evaluation(mean_loss.compute().item(), results, counts)
+        return Evaluation(mean_loss.compute().item(), {"mean_iou": mean_iou(counts)}, counts)
 
     def logits(self, images: lucid.Tensor) -> lucid.Tensor:
         """Logits of images (N, C, H, W) of uint8."""
