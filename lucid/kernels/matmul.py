@@ -4,8 +4,9 @@ MLX multiplies with BLAS. Its Linux wheel bundles the reference BLAS, which reac
 installed, reaches 80 to 200, and the C++ kernel 130 to 200 (2 cores, AMD EPYC, November 2026). With OpenBLAS the kernel
 multiplies narrow matrices, such as those of a linear layer with few channels, and without it all. OpenBLAS's AVX-512
 kernels are faster for all shapes: a linear layer of 64 to 256 channels takes 14 ms forward and 14 ms for its weights'
-gradient, the kernel 17 and 20 to 45 ms (one core, Intel Xeon, November 2026). macOS has a BLAS of its own, and GPUs
-multiply as MLX does.
+gradient, the kernel 17 and 20 to 45 ms (one core, Intel Xeon, November 2026). There, Lucid's threads call OpenBLAS for
+parts of a product; its own threads divide narrow matrices badly, and take the processor from the other kernels. macOS
+has a BLAS of its own, and GPUs multiply as MLX does.
 """
 
 import sys
@@ -17,8 +18,9 @@ from lucid import _device
 from lucid.kernels import native
 from lucid.kernels.custom_vjp import custom_vjp
 
-# Multiply-adds below which calling the kernel takes longer than the product.
+# Multiply-adds below which calling the kernel takes longer than the product, and below which one thread is enough.
 _MIN_WORK = 2**16
+_MIN_DIVIDED = 2**22
 # Processors for which OpenBLAS has AVX-512 kernels.
 _AVX512_CORES = ("skylakex", "cooperlake", "sapphirerapids")
 # OpenBLAS is as fast if the product of the two smaller sizes is above this.
@@ -27,21 +29,25 @@ _MAX_NARROW = 2**17
 
 def matmul(a: mx.array, b: mx.array, bias: mx.array | None = None) -> mx.array:
     """``a @ b + bias`` of matrices (M, K) and (K, N) and a vector (N,), differentiable any number of times."""
-    if implementation(a, b, bias) == "native":
-        return _product(a, b) if bias is None else _product_with_bias(a, b, bias)
-    return a @ b if bias is None else mx.addmm(bias, a, b)
+    chosen = implementation(a, b, bias)
+    if chosen == "blas":
+        return a @ b if bias is None else mx.addmm(bias, a, b)
+    product, product_with_bias = _PRODUCTS[chosen]
+    return product(a, b) if bias is None else product_with_bias(a, b, bias)
 
 
 def implementation(a: mx.array, b: mx.array, bias: mx.array | None = None) -> str:
-    """ "native" for what the C++ kernel multiplies, "blas" for all else."""
+    """ "native" for what the C++ kernel multiplies, "divided" for parts of a product by OpenBLAS, "blas" for all else."""
     (m, k), n = a.shape, b.shape[1]
-    if m * k * n < _MIN_WORK or not a.dtype == b.dtype == mx.float32 or sys.platform != "linux":
-        return "blas"
-    if _device.openblas is not None and m * k * n > _MAX_NARROW * max(m, k, n):
-        return "blas"
-    if _device.openblas_core().lower() in _AVX512_CORES:
+    work = m * k * n
+    if work < _MIN_WORK or not a.dtype == b.dtype == mx.float32 or sys.platform != "linux":
         return "blas"
     if bias is not None and bias.dtype != mx.float32:
+        return "blas"
+    if _device.openblas_core().lower() in _AVX512_CORES:
+        library = native.for_arrays(a) if work >= _MIN_DIVIDED else None
+        return "divided" if library is not None and library.has_blas() else "blas"
+    if _device.openblas is not None and work > _MAX_NARROW * max(m, k, n):
         return "blas"
     library = native.for_arrays(a)
     return "native" if library is not None and n >= library.matmul_columns() else "blas"
@@ -51,8 +57,17 @@ def _product_vjp(dy: mx.array, a: mx.array, b: mx.array) -> Sequence[mx.array]:
     return matmul(dy, b.T), matmul(a.T, dy)
 
 
-_product = custom_vjp(lambda a, b: native.library().matmul(a, b, None), vjp=_product_vjp)
-_product_with_bias = custom_vjp(
-    lambda a, b, bias: native.library().matmul(a, b, bias),
-    vjp=lambda dy, a, b, bias: (*_product_vjp(dy, a, b), dy.sum(0)),
-)
+def _product_with_bias_vjp(dy: mx.array, a: mx.array, b: mx.array, bias: mx.array) -> Sequence[mx.array]:
+    return (*_product_vjp(dy, a, b), dy.sum(0))
+
+
+_PRODUCTS = {
+    "native": (
+        custom_vjp(lambda a, b: native.library().matmul(a, b, None), vjp=_product_vjp),
+        custom_vjp(lambda a, b, bias: native.library().matmul(a, b, bias), vjp=_product_with_bias_vjp),
+    ),
+    "divided": (
+        custom_vjp(lambda a, b: native.library().blas_matmul(a, b, None), vjp=_product_vjp),
+        custom_vjp(lambda a, b, bias: native.library().blas_matmul(a, b, bias), vjp=_product_with_bias_vjp),
+    ),
+}

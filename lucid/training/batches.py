@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 import lucid
+import lucid.nn.functional as F
 from lucid import data
 from lucid import distributed as dist
 from lucid.data import augment
@@ -189,6 +190,13 @@ def augmentation(
             )
         )  # fmt: skip
     return augment.Compose(steps)
+
+
+def to_size(images: lucid.Tensor, size: int, *, crop: bool) -> lucid.Tensor:
+    """Float images (N, C, H, W) as (N, C, size, size): resized or, with ``crop``, a random part of larger ones."""
+    if crop and min(images.shape[2:]) >= size:
+        return augment.RandomCrop(size)(images)
+    return F.interpolate(images, (size, size), mode="bilinear", antialias=True)
 
 
 def augmentation_asked(recipe: Recipe) -> str:

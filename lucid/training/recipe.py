@@ -94,6 +94,11 @@ class Recipe:
     image_sizes: tuple[int, ...] = setting(
         (), "train on images of these sizes in px, each for an equal share of the epochs; none: all at full size"
     )
+    shrink: str = setting(
+        "resize",
+        "how larger images get one of these sizes: resized, or a random part of each",
+        choices=("resize", "crop"),
+    )
     test_flip: bool = setting(False, "evaluate the mean of the outputs for an image and its mirror image")
 
     amp: str = setting("none", "automatic mixed precision", choices=("none", "bfloat16", "float16"))

@@ -21,7 +21,7 @@ from lucid import checkpoint, nn, optim
 from lucid import distributed as dist
 from lucid.metrics import Accuracy, ConfusionMatrix, MeanMetric, Metric
 from lucid.training.balance import weights_of
-from lucid.training.batches import as_tensor, augmentation_asked, image_reader, test_loader, train_loader
+from lucid.training.batches import as_tensor, augmentation_asked, image_reader, test_loader, to_size, train_loader
 from lucid.training.class_labels import ClassLabels
 from lucid.training.distillation import Distillation
 from lucid.training.evaluation import Evaluation
@@ -407,7 +407,7 @@ class Trainer:
                     if self.transform is not None:
                         x, y = self.transform(x, y)
                     if image_size is not None and x.shape[2:] != (image_size, image_size):
-                        x = F.interpolate(x, (image_size, image_size), mode="bilinear", antialias=True)
+                        x = to_size(x, image_size, crop=recipe.shrink == "crop")
                     with lucid.autocast(dtype=amp_dtype, enabled=amp_dtype is not None):
                         outputs, added = (model(x), None) if distillation is None else distillation(model, x)
                         main = outputs[0] if isinstance(outputs, tuple) else outputs

@@ -35,8 +35,8 @@ from lucid import _device, _files
 
 _KERNELS = Path(__file__).parents[1]
 _SOURCES = (
-    "depthwise_conv2d/depthwise_conv2d.cpp", "native/matmul.cpp", "native/module.cpp", "native/parallel.cpp",
-    "native/pointwise.cpp",
+    "depthwise_conv2d/depthwise_conv2d.cpp", "native/blas.cpp", "native/matmul.cpp", "native/module.cpp",
+    "native/parallel.cpp", "native/pointwise.cpp",
 )  # fmt: skip
 _HEADERS = ("native/parallel.h", "native/primitive.h", "native/simd.h")
 _COMPILERS = ("g++", "clang++") if sys.platform == "linux" else ("clang++", "g++")

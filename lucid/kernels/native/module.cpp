@@ -24,6 +24,8 @@ array depthwise_conv2d_input_gradient(const array&, const array&, Pair, Pair, Pa
 Arrays depthwise_conv2d_weight_gradient(const array&, const array&, Pair, Pair, Pair, Pair);
 int matmul_columns();
 array matmul(const array&, const array&, const Maybe&);
+bool has_blas();
+array blas_matmul(const array&, const array&, const Maybe&);
 array gelu(const array&);
 array gelu_gradient(const array&, const array&);
 array layer_norm(const array&, const Maybe&, const Maybe&, float);
@@ -45,6 +47,8 @@ NB_MODULE(lucid_native, module) {
              "stride"_a, "before"_a, "dilation"_a);
   module.def("matmul_columns", &lucid::matmul_columns);
   module.def("matmul", &lucid::matmul, "a"_a, "b"_a, "bias"_a.none());
+  module.def("has_blas", &lucid::has_blas);
+  module.def("blas_matmul", &lucid::blas_matmul, "a"_a, "b"_a, "start"_a.none());
   module.def("gelu", &lucid::gelu, "x"_a);
   module.def("gelu_gradient", &lucid::gelu_gradient, "dy"_a, "x"_a);
   module.def("layer_norm", &lucid::layer_norm, "x"_a, "weight"_a.none(), "bias"_a.none(), "eps"_a);
