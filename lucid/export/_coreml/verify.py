@@ -19,7 +19,7 @@ from lucid import _deferred, nn, tape
 from lucid.export import _coremltools
 from lucid.export._coreml.program import Normalization
 from lucid.export._errors import ExportError
-from lucid.export._mil import Program
+from lucid.export._mil import MLProgram
 
 # Largest difference of an output, relative to its largest number. Compressed weights differ by what they are.
 LIMITS = {"float32": 1e-4, "float16": 1e-2}
@@ -44,7 +44,7 @@ def compare(
     if sys.platform == "darwin":
         found, report = _on_core_ml(path, inputs, normalization is not None)
     else:
-        found = Program(path).run(inputs)
+        found = MLProgram(path).run(inputs)
     numbers = [
         np.array(list(one.values()), np.float32) if isinstance(one, Mapping) else np.asarray(one, np.float32)
         for one in found.values()
