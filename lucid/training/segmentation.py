@@ -55,6 +55,12 @@ class Settings(Recipe):
     window: int = setting(0, "evaluate overlapping windows of this size in pixels; 0: whole images", low=0)
     val_part: float = setting(0.2, "fraction of the images held out if there is no val folder", low=0.001, below=1)
 
+    # The loss is that of pixels, and what changes the image would have to change its mask.
+    absent = frozenset({
+        "label_smoothing", "balance", "augment", "erasing", "mixup", "cutmix", "mix_switch", "image_sizes", "shrink",
+        "test_flip",
+    })  # fmt: skip
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.min_scale > self.max_scale:
@@ -79,7 +85,6 @@ SEGMENT = {
     "schedule": "linear",
     "layer_decay": 0.9,
     "drop_path": 0.4,
-    "label_smoothing": 0.0,
     "color_jitter": 0.4,
 }
 SCRATCH = {**SEGMENT, "lr": 2e-3, "layer_decay": 1.0, "drop_path": 0.1}
