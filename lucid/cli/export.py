@@ -38,7 +38,9 @@ number of images, unless --batch-sizes says how many, and with --dynamic batch s
 with onnxruntime and compares it with the model. Needs pip install "lucid-mlx[onnx]".
 
 A folder has the weights, the configuration of timm or transformers, and a model card with the classes, the settings of
-the run and its best accuracy; see lucid.models.save_pretrained, and lucid.models.push_to_hub for the Hugging Face Hub.
+the run and its best accuracy. Files of an earlier export are replaced; others stay, also a README.md of your own, but
+weights or a config.json of something else are an error. See lucid.models.save_pretrained, and
+lucid.models.push_to_hub for the Hugging Face Hub.
 
 The exit code is 0 on success, 1 if a download or the check fails, 2 for a usage error, and 130 after Ctrl-C.
 """
@@ -54,7 +56,7 @@ from lucid.cli._common import Parser, add_bits_option, option, positive, quantiz
 from lucid.cli.info import best_result
 from lucid.export import ExportError, export_function, export_weights, onnx
 from lucid.models.weights.dialects import DIALECTS
-from lucid.models.weights.save_folder import FOLDER_DIALECTS
+from lucid.models.weights.save_folder import FOLDER_DIALECTS, README
 
 
 class Format(NamedTuple):
@@ -89,13 +91,13 @@ def _weights(model: Any, args: argparse.Namespace) -> str:
     return f"weights of {model.checkpoint_name} in {args.dialect or 'official'} names"
 
 
-def _folder(model: Any, args: argparse.Namespace) -> str:
+def _folder(model: Any, args: argparse.Namespace) -> tuple[str, list[Path]]:
     best = best_result(Path(args.model) / "history.csv")
     metrics = {f"{best[2]}, epoch {best[0]}": best[3]} if best and best[2].endswith("accuracy") else None
-    models.save_pretrained(model, args.output, dialect=args.dialect, license=args.license, metrics=metrics)
-    return (
-        f"{model.checkpoint_name} as a folder for {'transformers' if args.dialect == 'huggingface' else args.dialect}"
-    )
+    names = models.save_pretrained(model, args.output, dialect=args.dialect, license=args.license, metrics=metrics)
+    library = "transformers" if args.dialect == "huggingface" else args.dialect
+    kept = "" if README in names else f"; its {README} stays as it was"
+    return f"{model.checkpoint_name} as a folder for {library}{kept}", [args.output / name for name in names]
 
 
 FORMATS = {
@@ -104,7 +106,7 @@ FORMATS = {
     ".onnx": Format(_onnx, ("pixels", "batch_sizes", "dynamic", "dtype", "softmax", "verify")),
     ".safetensors": Format(_weights, ("dialect", "bits")),
 }
-_FOLDER = Format(_folder, ("dialect",))
+_FOLDER_OPTIONS = ("dialect",)
 _OPTIONS = sorted({name for one in FORMATS.values() for name in one.options})  # that not all formats take
 
 
@@ -142,12 +144,12 @@ def _listed(kinds: Any) -> str:
     return f"{', '.join(first)} or {last}" if first else str(last)
 
 
-def export(args: argparse.Namespace) -> str:
-    """Write the file or folder, and return a description of it."""
+def export(args: argparse.Namespace) -> tuple[str, list[Path]]:
+    """Write the file or folder, and return a description of it and the paths written."""
     suffix = args.output.suffix
     kind = FORMATS.get(suffix)
     if args.dialect in FOLDER_DIALECTS and suffix != ".mlpackage" and (not suffix or args.output.is_dir()):
-        kind = _FOLDER
+        kind = None
     elif args.license and suffix != ".mlpackage":
         raise ValueError(
             "--license requires a folder as output, and --dialect timm or --dialect huggingface, or a .mlpackage"
@@ -160,14 +162,14 @@ def export(args: argparse.Namespace) -> str:
     elif not args.output.absolute().parent.is_dir():
         raise ValueError(f"there is no folder {args.output.absolute().parent}")
     for name in _OPTIONS:
-        if getattr(args, name) and name not in kind.options:
+        if getattr(args, name) and name not in (_FOLDER_OPTIONS if kind is None else kind.options):
             takers = [suffix for suffix, one in FORMATS.items() if name in one.options]
             raise ValueError(f"{option(name)} requires a {_listed(takers)} output, got {args.output}")
     if args.output.is_file() and Path(args.model).exists() and args.output.samefile(args.model):
         raise ValueError(f"{args.output} is the model itself; choose another output")
     model = models.from_checkpoint(args.model, image_size=args.image_size).eval()
     quantize(model, args.bits)
-    return kind.write(model, args)
+    return _folder(model, args) if kind is None else (kind.write(model, args), [args.output])
 
 
 def _size_of(path: Path) -> int:
@@ -181,7 +183,8 @@ def main(argv: list[str] | None = None) -> int:
     use_device(parser, args.device)
 
     def job() -> int:
-        print(f"{args.output}: {export(args)}, {_size_of(args.output) / 1e6:.1f} MB")
+        description, paths = export(args)
+        print(f"{args.output}: {description}, {sum(map(_size_of, paths)) / 1e6:.1f} MB")
         return 0
 
     return run_job(parser, job, (models.DownloadError, ExportError))

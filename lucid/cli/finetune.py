@@ -62,11 +62,10 @@ from lucid.training.finetuning import (
     PROBE,
     SCRATCH,
     Settings,
-    check_split,
     load_photos,
     make_trainer,
 )
-from lucid.training.photo_dataset import write_tables
+from lucid.training.photo_dataset import check_split, write_tables
 from lucid.training.trainer import Trainer
 
 

@@ -4,8 +4,11 @@
     lucid info convnext_tiny.fb_in22k_ft_in1k      # parameters, image size, license, reported accuracy
     lucid info runs/photos/best.safetensors        # architecture, classes, preprocessing, settings
     lucid info runs/photos                         # the same, and the best epoch
+    lucid info runs/pretrain-photos                # encoder and decoder of a pre-training
+    lucid info runs/segment-streets                # backbone and heads of a segmenter
 
-A file may come from any library that lucid.models.from_checkpoint reads, or hold any model trained with lucid.training.
+A file may come from any library that lucid.models.from_checkpoint or load_segmenter reads, or hold any model trained
+with lucid.training.
 """
 
 import argparse
@@ -13,8 +16,11 @@ import csv
 import importlib.util
 import io
 import json
+import math
 import os
+import warnings
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +31,7 @@ from lucid._machine import describe_machine
 from lucid.cli._common import Parser, message_of
 from lucid.kernels import native
 from lucid.kernels.depthwise_conv2d import tiling
+from lucid.models.weights.detect import Network, find_networks, select_network
 from lucid.serialization import open_checkpoint
 
 MAX_SHOWN_CLASSES = 10
@@ -97,7 +104,12 @@ def describe_weights(path: Path) -> dict[str, str]:
 
 def _describe_model(path: Path, file: Path, metadata: dict[str, str]) -> dict[str, str]:
     try:
-        model = models.from_checkpoint(path)
+        network = _network_in(path)
+        if network is not None and any(name.endswith("decode_head.conv_seg.weight") for name in network.outside):
+            return {"name": metadata.get("model", path.stem), **_describe_segmenter(models.load_segmenter(path))}
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            model = models.from_checkpoint(path)
     except ValueError:
         if not metadata.get("settings"):  # not written by a Trainer either
             raise
@@ -107,15 +119,68 @@ def _describe_model(path: Path, file: Path, metadata: dict[str, str]) -> dict[st
             "tensors": f"{len(tensors)} with {sum(one.numel() for one in tensors.values()):,} numbers",
             "classes": _class_list(json.loads(metadata.get("classes", "[]"))),
         }
+    layers = {"architecture": type(model).__name__, "parameters": f"{model.num_parameters():,}"}
+    note = "; ".join(str(one.message) for one in caught)
+    if network is not None and "mask_token" in network.decoder:
+        layers, note = _describe_autoencoder(model, network), ""
     return {
         "name": model.checkpoint_name,
-        "architecture": type(model).__name__,
-        "parameters": f"{model.num_parameters():,}",
+        **layers,
         "quantized": _schemes(model),
         "channels": str(model.in_chans),
         "classes": _class_list(model.class_names) or "none, it gives features",
         "preprocessing": str(model.preprocessing),
+        "note": note,
     }
+
+
+def _network_in(path: Path) -> Network | None:
+    """The ConvNeXt in a file or folder, if there is one."""
+    content = open_checkpoint(path).content
+    found = list(find_networks(content)) if isinstance(content, Mapping) else []
+    return select_network(str(path), found, use_ema=True) if found else None
+
+
+def _describe_autoencoder(encoder: nn.Module, network: Network) -> dict[str, str]:
+    """The architecture of an ``FCMAE`` whose encoder was loaded."""
+    decoder = {name: value for name, (_, value) in network.decoder.items()}
+    first, second = (sum(math.prod(one.shape) for one in part.values()) for part in (network.tensors, decoder))
+    depth = len({name.split(".")[1] for name in decoder if name.startswith("decoder.")})
+    blocks = f"{depth} block{'s' * (depth != 1)} of {decoder['mask_token'].shape[1]} channels"
+    return {
+        "architecture": "FCMAE, a masked autoencoder; models.from_checkpoint loads its encoder",
+        "encoder": f"{_layout(encoder)}, {first:,} parameters",
+        "decoder": f"{blocks}, {second:,} parameters",
+    }
+
+
+def _describe_segmenter(model: models.UPerNet) -> dict[str, str]:
+    body: nn.Module = model.backbone.body
+    auxiliary = model.auxiliary_head
+    return {
+        "architecture": "UPerNet, for segmentation; models.load_segmenter loads it",
+        "backbone": f"{_layout(body)}, {_count(body):,} parameters",
+        "head": f"{model.channels} channels, {_count(model.decode_head):,} parameters",
+        "auxiliary head": ""
+        if auxiliary is None
+        else f"{auxiliary.conv_seg.in_channels} channels, {_count(auxiliary):,} parameters, for training",
+        "parameters": f"{_count(model):,}",
+        "channels": str(body.in_chans),
+        "classes": _class_list(model.class_names),
+        "preprocessing": f"mean {model.preprocessing.mean}, std {model.preprocessing.std}, images of any size",
+    }
+
+
+def _layout(model: Any) -> str:
+    kind = type(model).__name__
+    if not hasattr(model, "depths"):
+        return kind
+    blocks, channels = ("-".join(map(str, one)) for one in (model.depths, model.dims))
+    return f"{kind}, {blocks} blocks of {channels} channels"
+
+
+def _count(model: nn.Module) -> int:
+    return sum(one.numel() for one in model.parameters())
 
 
 def _schemes(model: nn.Module) -> str:

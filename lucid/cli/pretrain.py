@@ -55,8 +55,7 @@ from lucid.cli._common import (
     saved_settings,
 )
 from lucid.training.batches import fit_batch_size, for_evaluation
-from lucid.training.finetuning import check_split
-from lucid.training.photo_dataset import Photos, write_tables
+from lucid.training.photo_dataset import Photos, check_split, write_tables
 from lucid.training.pretraining import PRESETS, Settings, kind_of, load_images, make_trainer
 from lucid.training.small_images import DATASETS
 from lucid.training.trainer import Trainer

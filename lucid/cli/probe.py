@@ -164,8 +164,8 @@ def _check(args: argparse.Namespace) -> None:
 
 def _check_model(model: nn.Module, args: argparse.Namespace) -> None:
     size, smallest = model.preprocessing.image_size, model.feature_info[-1]["reduction"]
-    if model.in_chans != 3:
-        raise ValueError(f"{args.model} expects {model.in_chans}-channel images, but photos have 3 channels")
+    if model.in_chans not in (1, 3):
+        raise ValueError(f"{args.model} expects {model.in_chans}-channel images; only 1 and 3 channels are supported")
     if size < smallest:
         raise ValueError(f"--image-size must be at least {smallest} for {args.model}, got {size}")
     batch_bytes = args.batch_size * 12 * size**2
@@ -195,13 +195,18 @@ def _splits(args: argparse.Namespace, photos: Photos, samples: list[tuple[str, i
 def _extract(
     model: nn.Module, photos: Photos, samples: list[tuple[str, int]], args: argparse.Namespace
 ) -> evaluation.Features:
-    transform = model.preprocessing
-    decode = DecodeImages(lambda image, rng: transform.crop(image), 2 * transform.resize_size)
+    transform, is_gray = model.preprocessing, model.in_chans == 1
+
+    def crop(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+        return transform.crop(image.convert("L") if is_gray else image)
+
+    normalize = augment.Normalize(transform.mean[: model.in_chans], transform.std[: model.in_chans])
+    decode = DecodeImages(crop, 2 * transform.resize_size)
     loader = data.DataLoader(samples, args.batch_size, num_workers=2, batch_transform=decode)
     hidden = True if len(loader) < 4 else None  # None: hidden where the output is not a terminal
     return evaluation.extract_features(
         model, tqdm(loader, "features", leave=False, unit=" batches", disable=hidden), layer=args.layer,
-        transform=augment.Normalize(transform.mean, transform.std),
+        transform=lambda images: normalize(images[:, : model.in_chans]),  # all three channels of a gray image are equal
         names=[photos.name(path) for path, _ in samples], classes=photos.classes,
     )  # fmt: skip
 

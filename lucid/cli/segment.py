@@ -59,13 +59,12 @@ from lucid.cli._common import (
 from lucid.cli.photos import find_photos
 from lucid.data import augment
 from lucid.training.batches import fit_batch_size, for_evaluation
-from lucid.training.photo_dataset import printable
+from lucid.training.photo_dataset import check_split, printable
 from lucid.training.segmentation import (
     SCRATCH,
     SEGMENT,
     Pairs,
     Settings,
-    check_split,
     load_pairs,
     make_trainer,
     write_split,
@@ -122,7 +121,7 @@ def start(args: argparse.Namespace, command: list[str]) -> Trainer:
     if args.batch_size is None and saved is None:
         settings = fit_batch_size(settings, len(pairs.train))
     if saved:
-        check_split(out, pairs)
+        check_split(out, pairs, "--overwrite starts over")
     trainer = make_trainer(
         settings, pairs, load_weights=not saved, folder=out, command=command, compile=args.compile,
         save_minutes=args.save_minutes,
@@ -145,7 +144,7 @@ def start_evaluation(args: argparse.Namespace) -> Trainer:
     settings = choose_settings(args, metadata["settings"])
     pairs = _load_pairs(args.folder, settings)
     if is_own_run:  # an added file changes the split, and the model would be evaluated on images it was trained on
-        check_split(out, pairs)
+        check_split(out, pairs, "pass --weights to evaluate on these")
     if pairs.classes != (classes := json.loads(metadata["classes"])):
         raise ValueError(
             f"{path} was trained on {len(classes)} classes: {', '.join(classes)}; {args.folder} has "

@@ -3,7 +3,7 @@
 import functools
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, ParamSpec, Protocol, TypeVar, cast, overload
 
 import mlx.core as mx
 import numpy as np
@@ -44,7 +44,10 @@ class _SelectOp(Protocol):
 
 
 class _AnyOp(Protocol):
+    @overload
     def __call__(self, body: Callable[P, Any], /) -> Callable[P, Any]: ...
+    @overload
+    def __call__(self, *, vjp: Callable[..., Any]) -> "_AnyOp": ...
 
 
 select_op = cast(_SelectOp, op)

@@ -10,7 +10,10 @@ from typing import Any, TypeVar
 
 import mlx.core as mx
 
-from lucid.ops._common import FLOATING
+from lucid import _threads
+from lucid.kernels import float64
+from lucid.ops._common import FLOATING, extremes
+from lucid.ops._windows import Windows
 
 F = TypeVar("F", bound=Callable[..., Any])
 Gradients = tuple[Any, ...]  # None for what has no gradient
@@ -89,6 +92,31 @@ def leaky_relu_vjp(cotangent: mx.array, input: mx.array, negative_slope: Any = 0
     return (mx.where(input > 0, cotangent, cotangent * negative_slope),) if _are_numbers(negative_slope) else None
 
 
+def _elu_gradient(cotangent: mx.array, x: mx.array, alpha: float, scale: float, divisor: float) -> Gradients:
+    """Of ``scale * (x if x > 0 else alpha * expm1(x / divisor))``. NaN gets the gradient of positive numbers."""
+    is_low = x <= 0
+    slope = float64.exp(mx.where(is_low, x, mx.array(0, x.dtype)) / divisor) * (alpha * scale / divisor)
+    return (mx.where(is_low, cotangent * slope, cotangent * scale),)
+
+
+@_selects
+def elu_vjp(cotangent: mx.array, input: mx.array, alpha: Any = 1.0) -> Gradients | None:
+    return _elu_gradient(cotangent, input, alpha, 1.0, 1.0) if isinstance(alpha, int | float) else None
+
+
+@_selects
+def celu_vjp(cotangent: mx.array, input: mx.array, alpha: Any = 1.0) -> Gradients | None:
+    return _elu_gradient(cotangent, input, alpha, 1.0, alpha) if isinstance(alpha, int | float) else None
+
+
+SELU_ALPHA, SELU_SCALE = 1.6732632423543772, 1.0507009873554805
+
+
+@_selects
+def selu_vjp(cotangent: mx.array, input: mx.array) -> Gradients:
+    return _elu_gradient(cotangent, input, SELU_ALPHA, SELU_SCALE, 1.0)
+
+
 @_selects
 def clamp_vjp(
     cotangent: mx.array, input: mx.array, min: Any = None, max: Any = None, *, out: None = None
@@ -152,3 +180,33 @@ def _first_or_second(cotangent: mx.array, input: Any, other: Any, is_first: Any)
         return None
     takes_first = is_first() | (other != other)
     return _taken(cotangent, takes_first, input), _taken(cotangent, ~takes_first, other)
+
+
+def max_pool_vjp(dims: int) -> Callable[..., Gradients]:
+    """The gradient of max pooling over ``dims`` dimensions: the cotangent of a window goes to its maximum."""
+
+    @_selects
+    def vjp(
+        cotangent: mx.array, input: mx.array, kernel_size: Any, stride: Any = None, padding: Any = 0,
+        dilation: Any = 1, ceil_mode: bool = False, return_indices: bool = False, *,
+        data_format: str = "channels_first",
+    ) -> Gradients:  # fmt: skip
+        windows = Windows("max_pool", input, dims, kernel_size, stride, padding, dilation, ceil_mode, data_format)
+        lowest = extremes(input.dtype)[0]
+
+        def places(x: mx.array) -> list[mx.array]:
+            return list(windows.places(windows.padded(x, lowest)))
+
+        largest, *others = places(input)
+        are_larger = []  # than all before
+        for one in others:
+            are_larger.append((one > largest) | (one != one))
+            largest = mx.where(are_larger[-1], one, largest)
+        rest, parts, zero = cotangent, [], mx.array(0, cotangent.dtype)
+        for is_larger in reversed(are_larger):  # the last of them is the maximum
+            parts.append(mx.where(is_larger, rest, zero))
+            rest = mx.where(is_larger, zero, rest)
+        with _threads.lock:  # mx.vjp reads the graph of its arguments, which an evaluation frees
+            return tuple(mx.vjp(places, [input], [rest, *reversed(parts)])[1])
+
+    return vjp

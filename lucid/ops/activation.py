@@ -16,11 +16,16 @@ from lucid.kernels.gelu import gelu as gelu_of_arrays
 from lucid.kernels.gelu import gelu_vjp
 from lucid.ops._common import FLOATING, array, at_least_1d, floating, number_as, numeric, real, real_numbers
 from lucid.ops._selection import (
+    SELU_ALPHA,
+    SELU_SCALE,
+    celu_vjp,
+    elu_vjp,
     hardsigmoid_vjp,
     hardtanh_vjp,
     leaky_relu_vjp,
     relu6_vjp,
     relu_vjp,
+    selu_vjp,
     shrink_vjp,
     threshold_vjp,
 )
@@ -62,7 +67,7 @@ def leaky_relu(input: TensorLike, negative_slope: float = 0.01, inplace: bool = 
     return mx.where(x > 0, x, x * _checks.number("leaky_relu", "negative_slope", negative_slope))
 
 
-@op
+@op(vjp=elu_vjp)
 def elu(input: TensorLike, alpha: float = 1.0, inplace: bool = False) -> mx.array:
     """``input`` if ``input > 0``, otherwise ``alpha * (exp(input) - 1)``.
 
@@ -75,7 +80,7 @@ def elu(input: TensorLike, alpha: float = 1.0, inplace: bool = False) -> mx.arra
     return mx.where(above, x, _checks.number("elu", "alpha", alpha) * mx.expm1(mx.where(above, 0, x)))
 
 
-@op
+@op(vjp=celu_vjp)
 def celu(input: TensorLike, alpha: float = 1.0, inplace: bool = False) -> mx.array:
     """``input`` if ``input > 0``, otherwise ``alpha * (exp(input / alpha) - 1)``.
 
@@ -89,10 +94,7 @@ def celu(input: TensorLike, alpha: float = 1.0, inplace: bool = False) -> mx.arr
     return mx.where(above, x, alpha * mx.expm1(mx.where(above, 0, x) / alpha))
 
 
-_SELU_ALPHA, _SELU_SCALE = 1.6732632423543772, 1.0507009873554805
-
-
-@op
+@op(vjp=selu_vjp)
 def selu(input: TensorLike, inplace: bool = False) -> mx.array:
     """``1.0507 elu(input, 1.6733)``, which keeps mean 0 and variance 1.
 
@@ -100,7 +102,7 @@ def selu(input: TensorLike, inplace: bool = False) -> mx.array:
     """
     x = real_numbers("selu", input)
     above = x > 0
-    return _SELU_SCALE * mx.where(above, x, _SELU_ALPHA * mx.expm1(mx.where(above, 0, x)))
+    return SELU_SCALE * mx.where(above, x, SELU_ALPHA * mx.expm1(mx.where(above, 0, x)))
 
 
 @op(autocast="half")

@@ -12,6 +12,7 @@ import mlx.core as mx
 from lucid import _checks
 from lucid.kernels.power import power
 from lucid.ops._common import any_op, array, extremes, real_numbers, truncated_quotient
+from lucid.ops._selection import max_pool_vjp
 from lucid.ops._types import TensorLike
 from lucid.ops._windows import Windows
 from lucid.tape import op
@@ -46,7 +47,7 @@ def _max_pool(
     return largest, mx.broadcast_to(found, largest.shape)
 
 
-@any_op
+@any_op(vjp=max_pool_vjp(1))
 def max_pool1d(
     input: TensorLike, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0, dilation: Ints = 1,
     ceil_mode: bool = False, return_indices: bool = False, *, data_format: str = "channels_first",
@@ -61,7 +62,7 @@ def max_pool1d(
     )
 
 
-@any_op
+@any_op(vjp=max_pool_vjp(2))
 def max_pool2d(
     input: TensorLike, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0, dilation: Ints = 1,
     ceil_mode: bool = False, return_indices: bool = False, *, data_format: str = "channels_first",
@@ -88,7 +89,7 @@ def max_pool2d(
     )
 
 
-@any_op
+@any_op(vjp=max_pool_vjp(3))
 def max_pool3d(
     input: TensorLike, kernel_size: Ints, stride: Ints | None = None, padding: Ints = 0, dilation: Ints = 1,
     ceil_mode: bool = False, return_indices: bool = False, *, data_format: str = "channels_first",

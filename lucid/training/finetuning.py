@@ -21,7 +21,6 @@ import lucid
 import lucid.nn.functional as F
 from lucid import data, memory, models, nn
 from lucid import distributed as dist
-from lucid._files import read_regular
 from lucid.data import augment
 from lucid.data.transforms import DecodeImages, RandomResizedCrop
 from lucid.explain._grad_cam import coarse_map
@@ -317,19 +316,3 @@ def load_photos(folder: Path, settings: Settings, run: Path | None = None) -> Ph
     if dist.is_main():
         photos.print_summary()
     return photos
-
-
-def check_split(out: Path, photos: Photos, advice: str) -> None:
-    """Check that the images are the same as when the run in ``out`` started; ``advice`` ends the message.
-
-    Raises:
-        ValueError: An image was added, removed or moved.
-        OSError: split.csv cannot be read.
-    """
-    before = set(read_regular(out / "split.csv").decode("utf-8").splitlines())
-    now = set(photos.split_table().splitlines())
-    if before != now:
-        changed = min(before ^ now).partition(",")[0]
-        raise ValueError(
-            f"the images in {photos.root} have changed since the run in {out} started, for example {changed}; {advice}"
-        )

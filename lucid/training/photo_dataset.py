@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from lucid import data
-from lucid._files import write_atomically
+from lucid._files import read_regular, write_atomically
 from lucid.data.image_folder import IMG_EXTENSIONS, is_ignored, num_cores, why_unreadable
 from lucid.data.workers import run_ahead
 from lucid.training.duplicates import Photo, find_groups, find_pairs, inspect
@@ -322,3 +323,28 @@ def _unlabeled(folder: Path, skipped: list[tuple[str, str]]) -> tuple[list[str],
         else:
             skipped.append((path, reason))
     return readable, ignored
+
+
+class Split(Protocol):
+    """Images for training and validation, such as ``Photos``."""
+
+    @property
+    def root(self) -> Path: ...
+
+    def split_table(self) -> str: ...
+
+
+def check_split(out: Path, found: Split, advice: str) -> None:
+    """Check that the images are the same as when the run in ``out`` started; ``advice`` ends the message.
+
+    Raises:
+        ValueError: An image was added, removed or moved.
+        OSError: split.csv cannot be read.
+    """
+    before = set(read_regular(out / "split.csv").decode("utf-8").splitlines())
+    now = set(found.split_table().splitlines())
+    if before != now:
+        changed = min(before ^ now)
+        raise ValueError(
+            f"the images in {found.root} have changed since the run in {out} started, for example {changed}; {advice}"
+        )

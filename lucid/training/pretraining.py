@@ -63,14 +63,13 @@ class Settings(Recipe):
     crop_padding: int = setting(4, "padding in pixels before a random crop of a small image", low=0)
     val_part: float = setting(0.1, "fraction of the photos for validation if there is no val folder", low=0, below=1)
 
+    absent = frozenset({"label_smoothing", "balance", "mixup", "cutmix", "mix_switch", "test_flip"})  # need classes
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if bool(self.depths) != bool(self.dims) or len(self.depths) != len(self.dims):
             message = f"depths has {len(self.depths)} stages but dims has {len(self.dims)}"
             raise SettingError(message, "depths", "dims")
-        for name in ("mixup", "cutmix", "test_flip"):
-            if getattr(self, name):
-                raise SettingError(f"{name} is for classifiers, got {getattr(self, name)}", name)
         if self.val_part == 0 or self.min_crop == 0:
             name = "min_crop" if self.val_part else "val_part"
             raise SettingError(f"{name} must be above 0", name)
@@ -94,7 +93,6 @@ PAPER = {
     "beta2": 0.95,
     "clip_norm": 0.0,
     "drop_path": 0.0,
-    "label_smoothing": 0.0,
 }
 # A smaller network, and a higher rate for fewer steps.
 PHOTOS = {**PAPER, "model": "convnextv2_atto", "epochs": 100, "warmup_epochs": 10, "batch_size": 64, "accumulate": 1,

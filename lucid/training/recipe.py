@@ -6,6 +6,8 @@ command line, the JSON files and the report need nothing else::
     @dataclass(frozen=True, kw_only=True)
     class MyRecipe(Recipe):
         width: int = setting(64, "channels of the first layer", low=1)
+
+What the program does not do is named in ``absent``, see ``Recipe``.
 """
 
 import dataclasses
@@ -14,7 +16,7 @@ import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from typing import Any, TypeVar, get_args
+from typing import Any, ClassVar, TypeVar, get_args
 
 Kind = TypeVar("Kind", bound="Recipe")
 Field = dataclasses.Field[Any]
@@ -51,8 +53,12 @@ class Recipe:
     ``augmentation``. ``seed`` is the seed of the sample order; ``lucid.manual_seed`` sets that of the weights, of
     dropout and of augmentation. ``balance="sampling"`` has no effect on a loader of your own.
 
+    A subclass names in ``absent`` the settings of ``Recipe`` that it does not have: they are no options, and are
+    neither listed nor saved. They may still be given with their default, 0 or "none", as in files of earlier versions.
+
     Raises:
-        SettingError: A value is out of range, or two contradict each other. It is a ``ValueError``.
+        SettingError: A value is out of range, two contradict each other, or a setting is absent. It is a
+            ``ValueError``.
         SettingTypeError: A value is of the wrong type. It is a ``TypeError`` too.
     """
 
@@ -104,9 +110,14 @@ class Recipe:
     amp: str = setting("none", "automatic mixed precision", choices=("none", "bfloat16", "float16"))
     seed: int = setting(0, "random seed for weights, sample order and augmentation", low=0)
 
+    absent: ClassVar[frozenset[str]] = frozenset()
+
     def __post_init__(self) -> None:
         for one in fields(self):
-            object.__setattr__(self, one.name, _checked(one, getattr(self, one.name)))
+            value = _checked(one, getattr(self, one.name))
+            object.__setattr__(self, one.name, value)
+            if one.name in self.absent and value not in (one.default, "none") and value:
+                raise SettingError(f"{one.name} has no effect here and must be {one.default!r}, got {value!r}")
         if self.batch_size % self.accumulate:
             message = f"batch_size must be a multiple of accumulate, {self.accumulate}, got {self.batch_size}"
             raise SettingError(message, "batch_size", "accumulate")
@@ -154,9 +165,10 @@ def parse_settings(text: str, kind: type[Recipe]) -> dict[str, Any]:
 
 
 def ordered_fields(kind: type[Recipe]) -> list[Field]:
-    """The fields of a recipe, those of the subclass first."""
+    """The fields of a recipe, those of the subclass first, without those that it does not have."""
     common = {one.name for one in fields(Recipe)}
-    return sorted(fields(kind), key=lambda one: one.name in common)
+    present = (one for one in fields(kind) if one.name not in kind.absent)
+    return sorted(present, key=lambda one: one.name in common)
 
 
 def rename_settings(error: Exception, rename: Callable[[str], str]) -> str:

@@ -9,6 +9,7 @@
 """
 
 import contextlib
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,10 +27,10 @@ from lucid.data import augment
 from lucid.data.image_folder import num_cores
 from lucid.data.masks import mask_palette, open_pair
 from lucid.data.seeds import SPLIT, derived_generator
-from lucid.metrics import ConfusionMatrix, MeanMetric
+from lucid.metrics import ConfusionMatrix, MeanIoU, Metric
 from lucid.models.registry import parse
 from lucid.models.weights.upernet import segmenter_metadata
-from lucid.training.batches import as_tensor, check_batch_size, share_of_batches
+from lucid.training.batches import check_batch_size, share_of_batches
 from lucid.training.evaluation import Evaluation
 from lucid.training.recipe import Recipe, SettingError, setting
 from lucid.training.report import Gallery, Sample
@@ -55,6 +56,12 @@ class Settings(Recipe):
     window: int = setting(0, "evaluate overlapping windows of this size in pixels; 0: whole images", low=0)
     val_part: float = setting(0.2, "fraction of the images held out if there is no val folder", low=0.001, below=1)
 
+    # The loss is that of pixels, and what changes the image would have to change its mask.
+    absent = frozenset({
+        "label_smoothing", "balance", "augment", "erasing", "mixup", "cutmix", "mix_switch", "image_sizes", "shrink",
+        "test_flip",
+    })  # fmt: skip
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.min_scale > self.max_scale:
@@ -79,7 +86,6 @@ SEGMENT = {
     "schedule": "linear",
     "layer_decay": 0.9,
     "drop_path": 0.4,
-    "label_smoothing": 0.0,
     "color_jitter": 0.4,
 }
 SCRATCH = {**SEGMENT, "lr": 2e-3, "layer_decay": 1.0, "drop_path": 0.1}
@@ -162,19 +168,6 @@ def _inspect(pair: tuple[str, str]) -> np.ndarray | str:
         return str(error)
 
 
-def check_split(out: Path, pairs: Pairs) -> None:
-    """Check that the images are the same as when the run in ``out`` started.
-
-    Raises:
-        ValueError: An image was added, removed or moved.
-        OSError: split.csv cannot be read.
-    """
-    if read_regular(out / "split.csv").decode("utf-8") != pairs.split_table():
-        raise ValueError(
-            f"the images in {pairs.root} have changed since the run in {out} started; --overwrite starts over"
-        )
-
-
 def make_model(settings: Settings, num_classes: int, load_weights: bool = True) -> models.UPerNet:
     """A UPerNet with the backbone of the settings."""
     variant = parse("model", settings.model)[0] if not settings.pretrained or settings.weights else settings.model
@@ -204,13 +197,6 @@ def segmentation_loss(auxiliary_weight: float, ignore_index: int = data.masks.IG
     return loss
 
 
-def mean_iou(confusion: np.ndarray) -> float:
-    """The mean over classes of intersection over union, from counts (C, C); classes that never occur are left out."""
-    hits = confusion.diagonal()
-    union = confusion.sum(0) + confusion.sum(1) - hits
-    return float((hits[union > 0] / union[union > 0]).mean()) if union.any() else 0.0
-
-
 class SegmentationTrainer(Trainer):
     """A ``Trainer`` for a ``UPerNet``, which is evaluated on whole images by the mean IoU of all pixels."""
 
@@ -223,26 +209,27 @@ class SegmentationTrainer(Trainer):
     def monitor(self) -> tuple[str, str]:
         return f"{self.split}_mean_iou", "max"
 
-    @lucid.no_grad()
+    def _evaluation_metrics(self) -> dict[str, Metric]:
+        self._iou = MeanIoU(len(self.names), ignore_index=data.masks.IGNORED)
+        return {"mean_iou": self._iou}
+
     def evaluate(self) -> Evaluation:
         """The loss, mean IoU and confusion of the pixels of the test images, each at its own size."""
-        self.model.eval()
-        mean_loss = MeanMetric()
-        confusion = ConfusionMatrix(len(self.names), ignore_index=data.masks.IGNORED)
-        with contextlib.nullcontext() if self.ema is None else self.ema.applied():
-            for batch in cast(Any, self.test_loader):
-                images, masks = map(as_tensor, batch)
-                logits = self.logits(images)
-                mean_loss.update(cast(Any, self.loss_function)(logits, masks), len(images))
-                confusion.update(logits, masks)
-            dist.reduce_metrics(mean_loss, confusion)
-        counts = confusion.compute().numpy()
-        return Evaluation(mean_loss.compute().item(), {"mean_iou": mean_iou(counts)}, counts)
+        evaluation = super().evaluate()
+        if math.isnan(evaluation.metrics["mean_iou"]):  # no pixel counts, and rows of a history are numbers
+            evaluation.metrics["mean_iou"] = 0.0
+        counts = ConfusionMatrix(len(self.names))
+        counts.load_state_dict(self._iou.state_dict())
+        evaluation.confusion = counts.compute().numpy()
+        return evaluation
 
     def logits(self, images: lucid.Tensor) -> lucid.Tensor:
         """Logits of images (N, C, H, W) of uint8."""
         x = cast(Any, self.test_transform)(images)
         return models.segmentation_logits(self.model, x, cast(Settings, self.recipe).window)
+
+    def _outputs(self, inputs: lucid.Tensor) -> lucid.Tensor:
+        return self.logits(inputs)
 
 
 def make_trainer(

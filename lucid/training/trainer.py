@@ -156,10 +156,9 @@ class Trainer:
         self.evaluation: Evaluation | None = None  # after the last epoch
         self.first_batch: tuple[lucid.Tensor, lucid.Tensor] | None = None  # for the report
         self.batches: Iterator[Any] | None = None  # of the next epoch, when its loader has been started already
-        if isinstance(folder, RunFolder):
-            self.folder: RunFolder | None = folder
-        else:
-            self.folder = None if folder is None else RunFolder(Path(folder), image=image_reader(test))
+        if folder is not None and not isinstance(folder, RunFolder):
+            folder = RunFolder(Path(folder), image=image_reader(test))
+        self.folder: RunFolder | None = folder
         self.checkpoints: Checkpoints | None = None
         if self.folder is not None:
             column, mode = self.monitor
@@ -463,16 +462,14 @@ class Trainer:
         self.model.eval()
         mean_loss, confusion, rows = MeanMetric(), ConfusionMatrix(len(self.classes) or 1), [np.empty((0, 4))]
         loss_function, seen = self.loss_function or F.cross_entropy, []
+        metrics = {**self.metrics, **self._evaluation_metrics()}
         with preserved(self.metrics), contextlib.nullcontext() if self.ema is None else self.ema.applied():
             for batch in self.test_loader:
                 inputs, targets = map(as_tensor, batch)
-                x = inputs if self.test_transform is None else self.test_transform(inputs)
-                outputs = self.model(x)
-                if self.recipe.test_flip:
-                    outputs = (outputs + self.model(x.flip(-1))) / 2
+                outputs = self._outputs(inputs)
                 self.labels.check(outputs)
                 mean_loss.update(loss_function(outputs, targets), len(targets))
-                for metric in self.metrics.values():
+                for metric in metrics.values():
                     metric.update(outputs, targets)
                 if self.task is not None:
                     seen.append((outputs.float().numpy(), targets.numpy()))
@@ -482,8 +479,8 @@ class Trainer:
                         confusion = ConfusionMatrix(len(self.classes))
                     confusion.update(outputs, targets)
                     rows.append(predictions(outputs, targets))
-            dist.reduce_metrics(mean_loss, confusion, *self.metrics.values())
-            values = metric_values(self.metrics)
+            dist.reduce_metrics(mean_loss, confusion, *metrics.values())
+            values = metric_values(metrics)
         evaluation = Evaluation(mean_loss.compute().item(), values)
         if self.task is not None:
             results, evaluation.sections = evaluated(self.task, seen, self.split)
@@ -493,3 +490,11 @@ class Trainer:
             evaluation.metrics = {"accuracy": evaluation.accuracy, **values}
             evaluation.mistakes = most_confident_mistakes(np.concatenate(rows))  # may be fewer than processes
         return evaluation
+
+    def _outputs(self, inputs: lucid.Tensor) -> lucid.Tensor:
+        x = inputs if self.test_transform is None else self.test_transform(inputs)
+        outputs = self.model(x)
+        return (outputs + self.model(x.flip(-1))) / 2 if self.recipe.test_flip else outputs
+
+    def _evaluation_metrics(self) -> dict[str, Metric]:
+        return {}  # new ones that are not measured in training, by name

@@ -8,7 +8,7 @@ import pytest
 
 from lucid import models
 from lucid.cli import export
-from lucid.export._mil import Program
+from lucid.export import MLProgram
 from tests.export.coreml_networks import NAMES, PREPARED, convnext, difference, logits_of, normalized, probabilities_of
 
 pytest.importorskip("coremltools", reason="packages are written with coremltools")
@@ -29,7 +29,7 @@ def test_a_checkpoint_becomes_a_package(capsys, weights, tmp_path):
     assert "mine as float32 of RGB image, 37 x 37 or 64 x 64 px, with the names of 3 classes; differs by" in said.out
     assert said.err == ""
     pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-    program = Program(out)
+    program = MLProgram(out)
     found = program.run({"image": pixels})["classLabel_probs"]
     expected = probabilities_of(logits_of(convnext(), normalized(pixels)))
     assert difference(list(found.values()), expected) < 1e-4

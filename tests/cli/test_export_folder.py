@@ -39,6 +39,21 @@ def test_a_run_becomes_a_folder(run, tmp_path, capsys, dialect, library):
     assert export.main([str(out), str(out), "--dialect", dialect]) == 0  # onto itself
 
 
+def test_other_files_stay_and_are_not_counted(run, tmp_path, capsys):
+    out = tmp_path / "project"
+    out.mkdir()
+    (out / "README.md").write_text("# My app")
+    (out / "photo.raw").write_bytes(bytes(3_000_000))
+    assert export.main([str(run), str(out), "--dialect", "timm"]) == 0
+    assert "mine as a folder for timm; its README.md stays as it was, 0.0 MB" in capsys.readouterr().out
+    assert (out / "README.md").read_text() == "# My app"
+    (out / "config.json").write_text('{"port": 8080}')
+    with pytest.raises(SystemExit) as stopped:
+        export.main([str(run), str(out), "--dialect", "timm"])
+    assert stopped.value.code == 2 and "a file config.json that does not describe a model" in capsys.readouterr().err
+    assert (out / "config.json").read_text() == '{"port": 8080}'
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -1,6 +1,7 @@
 """``lucid info``: the installation, a model, a weights file, a run."""
 
 import json
+import warnings
 from dataclasses import asdict
 
 import numpy as np
@@ -10,6 +11,7 @@ import lucid
 from lucid import cli, models, nn, training
 from lucid._version import __version__
 from lucid.models import ImageTransform
+from lucid.models.weights.save import extra_options, weights_metadata
 
 
 def lines_of(capsys, *arguments):
@@ -65,6 +67,54 @@ def test_a_file_of_weights(capsys, tmp_path):
     assert found["parameters"] == f"{sum(p.numel() for p in model.parameters()):,}"
     assert found["preprocessing"] == str(transform) and asdict(transform)["image_size"] == 64
     assert found["settings"] == "lr=0.5, dims=4x8"
+
+
+def test_a_pretraining(capsys, tmp_path):
+    encoder = models.ConvNeXtV2(0, (1, 2), (8, 16), patch_size=2)
+    model = models.FCMAE(encoder, decoder_dim=12, decoder_depth=3)
+    metadata = weights_metadata("mine", [], asdict(ImageTransform(32, 32)), options=extra_options(encoder))
+    lucid.save(model.state_dict(), tmp_path / "best.safetensors", metadata)
+    (tmp_path / "history.csv").write_text("epoch,train_loss,val_loss\n1,0.9,0.8\n2,0.5,0.6\n")
+    whole, first = (sum(p.numel() for p in one.parameters()) for one in (model, encoder))
+    with warnings.catch_warnings(record=True) as caught:
+        found = lines_of(capsys, tmp_path)
+    assert not caught and found["name"] == "mine" and found["classes"] == "none, it gives features"
+    assert found["architecture"] == "FCMAE, a masked autoencoder; models.from_checkpoint loads its encoder"
+    assert found["encoder"] == f"ConvNeXtV2, 1-2 blocks of 8-16 channels, {first:,} parameters"
+    assert found["decoder"] == f"3 blocks of 12 channels, {whole - first:,} parameters"
+    assert found["best"].endswith("2 of 2, val loss 0.6") and "note" not in found
+    # Without metadata, as from elsewhere, the same.
+    lucid.save({"model": model.state_dict()}, tmp_path / "other.pth")
+    found = lines_of(capsys, tmp_path / "other.pth")
+    assert found["decoder"].startswith("3 blocks of 12") and found["encoder"].endswith(f"{first:,} parameters")
+
+
+@pytest.mark.parametrize("auxiliary", [0, 6])
+def test_a_segmenter(capsys, tmp_path, auxiliary):
+    backbone = models.create_model("convnext_atto", features_only=True)
+    model = models.UPerNet(backbone, 2, 8, auxiliary_channels=auxiliary)
+    names, transform = ["sky", "sea"], ImageTransform(mean=[0.1, 0.2, 0.3])
+    models.save_segmenter(model, tmp_path / "mine.safetensors", class_names=names, preprocessing=transform)
+    found = lines_of(capsys, tmp_path / "mine.safetensors")
+    counts = {name: sum(p.numel() for p in one.parameters()) for name, one in model.named_children()}
+    assert found["architecture"] == "UPerNet, for segmentation; models.load_segmenter loads it"
+    layout = "ConvNeXt, 2-2-6-2 blocks of 40-80-160-320 channels"
+    assert found["backbone"] == f"{layout}, {counts['backbone']:,} parameters"
+    assert found["head"] == f"8 channels, {counts['decode_head']:,} parameters"
+    assert found["parameters"] == f"{sum(p.numel() for p in model.parameters()):,}"
+    assert found["classes"] == "2: sky, sea" and "mean (0.1, 0.2, 0.3)" in found["preprocessing"]
+    assert found["name"] == "mine" and found["channels"] == "3"
+    assert cli.main(["info", str(tmp_path / "mine.safetensors")]) == 0
+    shown = f"auxiliary head  6 channels, {counts.get('auxiliary_head', 0):,} parameters, for training"
+    assert (shown in capsys.readouterr().out) == bool(auxiliary)
+
+
+def test_a_warning_is_a_line(capsys, tmp_path):
+    model = models.ConvNeXt(0, (1, 1), (4, 8))
+    weights = {name: one for name, one in model.state_dict().items() if not name.startswith("norm.")}
+    lucid.save(weights, tmp_path / "body.safetensors")
+    found = lines_of(capsys, tmp_path / "body.safetensors")
+    assert found["architecture"] == "ConvNeXt" and "the model keeps its own norm" in found["note"]
 
 
 @pytest.mark.parametrize(("loss", "shown"), [(None, "accuracy"), (nn.MSELoss(), "loss")])

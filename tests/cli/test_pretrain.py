@@ -177,6 +177,28 @@ def test_settings_depend_on_the_source(capsys):
     assert pretrain.find_out(pretrain.make_parser().parse_args(["some/photos"])).as_posix() == "runs/pretrain-photos"
 
 
+def test_options_for_classes_are_not_listed(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        pretrain.main(["--help"])
+    text = capsys.readouterr().out
+    for name in ("balance", "cutmix", "label-smoothing", "mix-switch", "mixup", "test-flip"):
+        assert f"--{name} " not in text
+    assert "--image-sizes " in text and "--patience " in text and "--mask-ratio " in text
+    # Files of earlier versions name all settings, with their defaults.
+    assert pretrain.main(["digits", "--print-config"]) == 0
+    own = json.loads(capsys.readouterr().out)
+    old = {**own, "mixup": 0.0, "mix_switch": 0.5, "balance": "none", "label_smoothing": 0.0, "test_flip": False}
+    (tmp_path / "old.json").write_text(json.dumps({**old, "epochs": 7}))
+    assert pretrain.main(["digits", "--print-config", "--config", str(tmp_path / "old.json")]) == 0
+    assert json.loads(capsys.readouterr().out) == {**own, "epochs": 7}
+    resumed = pretrain.choose_settings(pretrain.make_parser().parse_args(["digits"]), old)
+    assert json.loads(resumed.to_json()) == own
+    (tmp_path / "old.json").write_text(json.dumps({**old, "mixup": 0.5}))
+    with pytest.raises(SystemExit):
+        pretrain.main(["digits", "--print-config", "--config", str(tmp_path / "old.json")])
+    assert "mixup has no effect here and must be 0.0, got 0.5" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -184,7 +206,7 @@ def test_settings_depend_on_the_source(capsys):
         (["digits", "--mask-size", "3"], "--mask-size must be a multiple of the total stride of the encoder, 2 px"),
         (["digits", "--mask-ratio", "0"], "--mask-ratio 0 leaves 16 of 16 squares"),
         (["digits", "--mask-size", "8"], "leaves 0 of 1 squares of 8 px visible"),
-        (["digits", "--mixup", "0.5"], "--mixup is for classifiers"),
+        (["digits", "--mixup", "0.5"], "unrecognized arguments: --mixup 0.5"),
         (["digits", "--weights", "nothing.safetensors"], "there is no file nothing.safetensors"),
         (["digits", "--model", "vit"], "there is no model 'vit'"),
         (["digits", "--cache-gb", "-1"], "--cache-gb must be at least 0"),

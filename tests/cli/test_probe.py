@@ -17,6 +17,7 @@ pytest.importorskip("sklearn", reason="the linear probe is scikit-learn's")
 pytest.importorskip("tqdm", reason="progress is shown with tqdm")
 
 from lucid.cli import probe
+from lucid.cli.photos import prepared
 from lucid.training.photo_dataset import all_samples, find_photos, split_with_seed
 from tests.html_page import Page
 from tests.training.drawn_photos import CLASSES, copy_photos, write_photos
@@ -125,6 +126,31 @@ def test_the_report_shows_everything(whole):
     for kind in ("knn", "linear"):
         assert f"<dd>{results[kind]['mean']:.2%}<small>± {results[kind]['std']:.2%}, 2 random splits" in text
     assert page is not None and "balls/again.jpg" in text
+
+
+@pytest.mark.parametrize("mean", [[0.4], [0.4, 0.5, 0.6]])
+def test_a_model_of_gray_images(photos, tmp_path, mean, capsys):
+    lucid.manual_seed(3)
+    model = models.ConvNeXt(0, (1, 1), (8, 16), in_chans=1, layer_scale_init=1.0)
+    preprocessing = {"image_size": 32, "resize_size": 36, "mean": mean, "std": [0.25] * len(mean)}
+    lucid.save(model.state_dict(), tmp_path / "gray.safetensors", {"preprocessing": json.dumps(preprocessing)})
+    arguments = [photos, tmp_path / "gray.safetensors", "--out", tmp_path / "out", "--seeds", "1"]
+    assert run(capsys, *arguments).code == 0
+    features = evaluation.Features.load(tmp_path / "out" / "features.safetensors")
+    model = models.from_checkpoint(tmp_path / "gray.safetensors")
+    # What lucid classify gives the model.
+    [pixels] = [one.pixels for one in prepared(model, [photos / features.names[7]], 1)]
+    assert pixels.shape == (1, 32, 32)
+    with lucid.no_grad():
+        want = model(pixels[None]).numpy()[0]
+    np.testing.assert_allclose(features.values[7], want, rtol=1e-3, atol=1e-4)
+
+
+def test_models_of_other_channels_are_refused(photos, tmp_path, capsys):
+    lucid.save(models.ConvNeXt(0, (1, 1), (8, 16), in_chans=4).state_dict(), tmp_path / "four.safetensors")
+    with pytest.raises(SystemExit):
+        run(capsys, photos, tmp_path / "four.safetensors", "--out", tmp_path / "out")
+    assert "expects 4-channel images; only 1 and 3 channels are supported" in capsys.readouterr().err
 
 
 def test_a_folder_with_its_own_split_is_used_as_it_is(photos, weights, tmp_path, capsys):

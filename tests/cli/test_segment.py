@@ -101,6 +101,28 @@ def test_a_changed_folder_is_noticed(folder, run, tmp_path, capsys):
     assert "have changed since the run" in capsys.readouterr().err
 
 
+def test_options_that_masks_do_not_follow_are_not_listed(folder, run, capsys):
+    with pytest.raises(SystemExit):
+        segment.main(["train", "--help"])
+    text = capsys.readouterr().out
+    absent = {
+        "label_smoothing": 0.0, "balance": "none", "augment": "none", "erasing": 0.0, "mixup": 0.0, "cutmix": 0.0,
+        "mix_switch": 0.5, "image_sizes": [], "shrink": "resize", "test_flip": False,
+    }  # fmt: skip
+    assert not [name for name in absent if f"--{name.replace('_', '-')} " in text]
+    assert "--color-jitter " in text and "--window " in text
+    # Runs of earlier versions have all settings, with their defaults.
+    args = segment.make_parser()[0].parse_args(["train", str(folder)])
+    saved = json.loads(lucid.serialization.load_with_metadata(run / "best.safetensors")[1]["settings"])
+    assert not absent.keys() & saved.keys()
+    settings = segment.choose_settings(args, {**saved, **absent})
+    assert settings.settings() == segment.choose_settings(args, saved).settings()
+    for words in (["--test-flip"], ["--image-sizes", "32"], ["--mixup", "0.2"]):
+        with pytest.raises(SystemExit):
+            segment.main(["train", str(folder), *words])
+        assert f"unrecognized arguments: {' '.join(words)}" in capsys.readouterr().err
+
+
 def test_prediction_writes_masks_and_overlays(folder, run, tmp_path, capsys):
     photos = tmp_path / "photos"
     photos.mkdir()

@@ -6,7 +6,7 @@ import pytest
 
 import lucid
 from lucid import export, models, nn
-from lucid.export._mil import Program
+from lucid.export import MLProgram
 from lucid.models.preprocessing import ImageTransform
 from tests.export.coreml_networks import (
     NAMES,
@@ -66,7 +66,7 @@ def test_a_classifier_with_preprocessing_softmax_and_labels(tmp_path, name, prec
     assert found["outputs"] == {"classLabel": "name", "classLabel_probs": "probability of each name"}
     assert sorted(one.name for one in tmp_path.iterdir()) == ["m.mlpackage"]
     image = pixels()
-    result = Program(path).run({"image": image})
+    result = MLProgram(path).run({"image": image})
     expected = probabilities_of(logits_of(model, normalized(image)))[0]
     assert list(result["classLabel_probs"]) == NAMES
     assert difference(list(result["classLabel_probs"].values()), expected) < LIMITS[precision]
@@ -76,7 +76,7 @@ def test_a_classifier_with_preprocessing_softmax_and_labels(tmp_path, name, prec
 def test_no_transpose_is_left_in_convnext(tmp_path):
     model = convnext(models.ConvNeXtV2)
     export.coreml(model, tmp_path / "m.mlpackage")
-    operations = Program(tmp_path / "m.mlpackage").operations
+    operations = MLProgram(tmp_path / "m.mlpackage").operations
     assert "transpose" not in operations and "reshape" not in operations and "matmul" not in operations
     assert operations.count("layer_norm") == 2 + 2 + 1 and operations.count("gelu") == 2
     assert operations.count("linear") == 1  # of the classifier, which has no map
@@ -86,7 +86,7 @@ def test_odd_sizes_and_logits(tmp_path):
     model, path = convnext(), tmp_path / "m.mlpackage"
     export.coreml(model, path, image_size=(45, 67), image=False, class_names=(), precision="float32")
     x = GENERATOR.normal(size=(1, 3, 45, 67))
-    [found] = Program(path).run({"image": x}).values()
+    [found] = MLProgram(path).run({"image": x}).values()
     assert found.dtype == np.float32 and difference(found, logits_of(model, x)) < 1e-4
 
 
@@ -111,14 +111,14 @@ def test_bgr_and_gray_images(tmp_path):
     model, path = convnext(), tmp_path / "m.mlpackage"
     export.coreml(model, path, color="BGR", precision="float32")
     image = pixels()
-    found = Program(path).run({"image": image})["classLabel_probs"]
+    found = MLProgram(path).run({"image": image})["classLabel_probs"]
     expected = probabilities_of(logits_of(model, normalized(image[..., ::-1])))
     assert difference(list(found.values()), expected) < 1e-4
     lucid.manual_seed(1)
     gray = attached(settled(nn.Sequential(nn.Conv2d(1, 3, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())))
     gray.in_chans, gray.preprocessing = 1, ImageTransform(20, 20, mean=(0.3,), std=(0.2,))
     export.coreml(gray, path, precision="float32")
-    found = Program(path).run({"image": image[:20, :20, 0]})["classLabel_probs"]
+    found = MLProgram(path).run({"image": image[:20, :20, 0]})["classLabel_probs"]
     expected = probabilities_of(logits_of(gray, (image[None, None, :20, :20, 0] / 255 - 0.3) / 0.2))
     assert difference(list(found.values()), expected) < 1e-4
 
@@ -126,7 +126,7 @@ def test_bgr_and_gray_images(tmp_path):
 def test_several_sizes_and_a_range(tmp_path):
     model, path = convnext(), tmp_path / "m.mlpackage"
     export.coreml(model, path, sizes=[64, (45, 70)], precision="float32")
-    program = Program(path)
+    program = MLProgram(path)
     for size in ((37, 37), (64, 64), (45, 70)):
         image = pixels(*size)
         found = program.run({"image": image})["classLabel_probs"]
@@ -135,7 +135,7 @@ def test_several_sizes_and_a_range(tmp_path):
     with pytest.raises(ValueError, match=r"image must have the size \(37, 37\) or \(64, 64\) or \(45, 70\), got"):
         program.run({"image": pixels(50, 50)})
     export.coreml(model, path, size_range=(32, 80))
-    program = Program(path)
+    program = MLProgram(path)
     image = pixels(33, 80)
     found = program.run({"image": image})["classLabel_probs"]
     expected = probabilities_of(logits_of(model, normalized(image)))
@@ -151,7 +151,7 @@ def test_batches(tmp_path):
     assert found["difference"] < 1e-4 and found["runs on"] in ("NumPy", "Core ML")
     for n in (1, 3):
         x = GENERATOR.normal(size=(n, 3, 37, 37))
-        [result] = Program(path).run({"image": x}).values()
+        [result] = MLProgram(path).run({"image": x}).values()
         assert difference(result, logits_of(model, x)) < 1e-4
 
 
@@ -159,12 +159,12 @@ def test_a_segmentation_model_of_several_sizes(tmp_path):
     model, path = settled(UNetLike()), tmp_path / "m.mlpackage"
     export.coreml(model, path, lucid.zeros(1, 3, 24, 32), precision="float32", softmax=True)
     x = GENERATOR.normal(size=(1, 3, 24, 32))
-    [found] = Program(path).run({"image": x}).values()
+    [found] = MLProgram(path).run({"image": x}).values()
     assert difference(found, probabilities_of(logits_of(model, x))) < 1e-4
     export.coreml(model, path, lucid.zeros(1, 3, 24, 32), sizes=[(28, 36)])
     for size in ((24, 32), (28, 36)):
         x = GENERATOR.normal(size=(1, 3, *size))
-        [found] = Program(path).run({"image": x}).values()
+        [found] = MLProgram(path).run({"image": x}).values()
         assert difference(found, logits_of(model, x)) < 1e-2
     with pytest.raises(ValueError, match="this model takes a height in steps of 4 px from 24, got 26"):
         export.coreml(model, path, lucid.zeros(1, 3, 24, 32), sizes=[(26, 36)])
@@ -188,7 +188,7 @@ def test_compressed_weights(tmp_path, wide, compress, limit, share):
     before = {name: np.array(one._array) for name, one in model.state_dict().items()}
     found = export.coreml(model, tmp_path / "m.mlpackage", image=False, class_names=(), compress=compress)
     assert found["bytes"] < share * size
-    [logits] = Program(tmp_path / "m.mlpackage").run({"image": x}).values()
+    [logits] = MLProgram(tmp_path / "m.mlpackage").run({"image": x}).values()
     assert 1e-4 < difference(logits, expected) < limit
     assert all((before[name] == np.array(one._array)).all() for name, one in model.state_dict().items())
     if compress == "palette4":
@@ -200,7 +200,7 @@ def test_newer_systems(tmp_path, wide, target, version, compress):
     model, x, expected, _ = wide
     path = tmp_path / "m.mlpackage"
     export.coreml(model, path, image=False, class_names=(), target=target, compress=compress)
-    program = Program(path)
+    program = MLProgram(path)
     assert program.spec.specificationVersion == version
     [logits] = program.run({"image": x}).values()
     assert difference(logits, expected) < (0.06 if compress else 1e-2)
@@ -212,7 +212,7 @@ def test_global_response_norm_of_large_maps_in_float16(tmp_path):
     x = GENERATOR.normal(size=(1, 40, 50, 4)) * 60
     assert np.square(x).sum((1, 2)).max() > 65504
     export.coreml(model, path, lucid.zeros(1, 40, 50, 4))
-    [found] = Program(path).run({"image": x}).values()
+    [found] = MLProgram(path).run({"image": x}).values()
     assert difference(found, logits_of(model, x)) < 1e-2
 
 
@@ -226,7 +226,7 @@ def test_several_inputs_and_outputs(tmp_path):
     found = export.coreml(model, path, [lucid.zeros(2, 3, 4), lucid.zeros(2, 3, 4)], verify=True)
     assert list(found["inputs"]) == ["input", "input_2"]
     x, y = GENERATOR.normal(size=(2, 2, 3, 4)).astype(np.float16)
-    result = Program(path).run({"input": x, "input_2": y})
+    result = MLProgram(path).run({"input": x, "input_2": y})
     assert difference(result["sum"], x + y) < 1e-3
     assert (result["parts_0"] == x.transpose(0, 2, 1)).all()
     assert result["parts_1"].dtype == np.int32 and (result["parts_1"] == ((x > 0) & (y > 0))).all()
@@ -238,7 +238,7 @@ def test_half_precision_models(tmp_path):
     expected = probabilities_of(logits_of(model, normalized(image)))
     model.to(mx.float16)
     export.coreml(model, path, lucid.zeros(1, 3, 37, 37).half(), image=True)
-    found = Program(path).run({"image": image})["classLabel_probs"]
+    found = MLProgram(path).run({"image": image})["classLabel_probs"]
     assert difference(list(found.values()), expected) < 1e-2
 
 
@@ -247,4 +247,4 @@ def test_the_transform_may_be_passed(tmp_path):
     export.coreml(model, path, preprocessing=PREPARED, class_names=NAMES)
     image = pixels()
     expected = probabilities_of(logits_of(model, normalized(image)))
-    assert difference(list(Program(path).run({"image": image})["classLabel_probs"].values()), expected) < 1e-2
+    assert difference(list(MLProgram(path).run({"image": image})["classLabel_probs"].values()), expected) < 1e-2

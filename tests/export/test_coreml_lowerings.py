@@ -6,7 +6,7 @@ import pytest
 import lucid
 import lucid.nn.functional as F
 from lucid import export, nn
-from lucid.export._mil import Program
+from lucid.export import MLProgram
 from tests.export.coreml_networks import difference
 
 pytest.importorskip("coremltools", reason="packages are written with coremltools")
@@ -223,7 +223,7 @@ def test_operations_compute_the_same(tmp_path, family):
     model = All(functions).eval()
     export.coreml(model, tmp_path / "m.mlpackage", lucid.zeros(*SHAPE), precision="float32")
     x = GENERATOR.normal(size=SHAPE).astype(np.float32)
-    found = Program(tmp_path / "m.mlpackage").run({"image": x})
+    found = MLProgram(tmp_path / "m.mlpackage").run({"image": x})
     apart = {}
     for (name, function), one in zip(functions.items(), found.values(), strict=True):
         expected = function(lucid.tensor(x)).numpy()

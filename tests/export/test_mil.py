@@ -198,13 +198,13 @@ def test_the_interpreter_knows_nothing_of_the_code_that_writes():
 def test_broken_packages(tmp_path):
     pytest.importorskip("coremltools", reason="it parses packages")
     with pytest.raises(PackageError, match="is not a Core ML package"):
-        _mil.Program(tmp_path / "none.mlpackage")
+        _mil.MLProgram(tmp_path / "none.mlpackage")
     folder = tmp_path / "m.mlpackage"
     folder.mkdir()
     for text in ("{", "[]", "{}", '{"rootModelIdentifier": "a", "itemInfoEntries": {"a": {"path": "x"}}}'):
         (folder / "Manifest.json").write_text(text)
         with pytest.raises(PackageError, match="is not a Core ML package"):
-            _mil.Program(folder)
+            _mil.MLProgram(folder)
 
 
 def test_too_few_bits():

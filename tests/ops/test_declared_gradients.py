@@ -2,6 +2,7 @@
 
 import functools
 import importlib
+import itertools
 import math
 import pkgutil
 from pathlib import Path
@@ -48,6 +49,30 @@ def convolution(data_format, shapes, **options):
     return run, plain, shapes
 
 
+def max_pooling(name, shape, size, stride=None, padding=0, dilation=1):
+    """The operation and the plain formula: the first of the largest values in each window."""
+    dims = int(name[-2])
+    stride = stride or size
+
+    def run(x):
+        return getattr(F, name)(x, size, stride, padding, dilation)
+
+    def plain(x):
+        x = mx.pad(x, [(0, 0)] * (x.ndim - dims) + [(padding, padding)] * dims, constant_values=-math.inf)
+        counts = [(n - dilation * (size - 1) - 1) // stride + 1 for n in x.shape[-dims:]]
+        values = []
+        for place in itertools.product(range(size), repeat=dims):
+            spans = [
+                slice(at * dilation, at * dilation + (n - 1) * stride + 1, stride)
+                for at, n in zip(place, counts, strict=True)
+            ]
+            values.append(x[(..., *spans)])
+        values = mx.stack(values, -1)
+        return mx.take_along_axis(values, mx.argmax(mx.stop_gradient(values), -1, keepdims=True), -1).squeeze(-1)
+
+    return [(run, plain, [shape])]
+
+
 BAND = (mx.arange(12).reshape(3, 4) % 3) == 0
 
 
@@ -56,12 +81,14 @@ def selecting(run, plain, *shapes):
 
 
 SELECTIONS = {
+    "celu": selecting(lambda x: F.celu(x, 0.7), lambda x: mx.where(x > 0, x, 0.7 * (mx.exp(x / 0.7) - 1))),
     "clamp": selecting(
         lucid.clamp, lambda x, low, high: mx.minimum(mx.maximum(x, low), high), (5, 4, 7), (4, 1), (1, 7)
     )
     + selecting(lambda x: lucid.clamp(x, -0.5, 0.75), lambda x: mx.minimum(mx.maximum(x, -0.5), 0.75)),
     "clamp_max": selecting(lambda x: lucid.clamp_max(x, 0.25), lambda x: mx.where(x > 0.25, 0.25, x)),
     "clamp_min": selecting(lucid.clamp_min, mx.maximum, (3, 5), (5,)),
+    "elu": selecting(lambda x: F.elu(x, 1.3), lambda x: mx.where(x > 0, x, 1.3 * (mx.exp(x) - 1))),
     "fmax": selecting(lucid.fmax, mx.maximum, (3, 5), (5,)),
     "fmin": selecting(lucid.fmin, mx.minimum, (3, 1), (1, 5)),
     "hardshrink": selecting(F.hardshrink, lambda x: mx.where(mx.abs(x) <= 0.5, 0, x)),
@@ -71,10 +98,18 @@ SELECTIONS = {
     "masked_fill": selecting(
         lambda x, value: x.masked_fill(lucid.tensor(BAND), value), lambda x, value: mx.where(BAND, value, x), (3, 1), ()
     ),
+    "max_pool1d": max_pooling("max_pool1d", (2, 3, 17), 4, 3, 2),
+    "max_pool2d": max_pooling("max_pool2d", (2, 3, 7, 9), 3, 2, 1)
+    + max_pooling("max_pool2d", (3, 6, 8), 2)
+    + max_pooling("max_pool2d", (1, 2, 9, 8), 3, 1, 0, 2),
+    "max_pool3d": max_pooling("max_pool3d", (1, 2, 4, 5, 6), 2, 1, 1),
     "maximum": selecting(lucid.maximum, mx.maximum, (3, 5), (5,)),
     "minimum": selecting(lucid.minimum, mx.minimum, (3, 1), (1, 5)),
     "relu": selecting(F.relu, lambda x: mx.maximum(x, 0)),
     "relu6": selecting(F.relu6, lambda x: mx.clip(x, 0, 6)),
+    "selu": selecting(
+        F.selu, lambda x: 1.0507009873554805 * mx.where(x > 0, x, 1.6732632423543772 * (mx.exp(x) - 1))
+    ),
     "softshrink": selecting(F.softshrink, lambda x: mx.sign(x) * mx.maximum(mx.abs(x) - 0.5, 0)),
     "threshold": selecting(lambda x: F.threshold(x, 0.25, 3.0), lambda x: mx.where(x > 0.25, x, 3.0)),
     "where": selecting(
@@ -115,7 +150,10 @@ def test_every_declared_gradient_has_a_comparison():
     modules = [importlib.import_module(one.name) for one in pkgutil.walk_packages(lucid.__path__, "lucid.")]
     functions = [one for module in modules for one in vars(module).values() if isinstance(one, FunctionType)]
     declared = {one.__name__ for one in functions if getattr(one, "vjp", None) is not None}
-    declared -= {"hardtanh_", "leaky_relu_", "relu_", "threshold_"}  # the same, in place
+    declared -= {
+        f"{name}_" for name in ("celu", "elu", "hardtanh", "leaky_relu", "relu", "selu", "threshold")
+    }  # in place
+    declared -= {f"max_pool{dims}d_with_indices" for dims in (1, 2, 3)}  # the same with return_indices=True
     assert declared == set(COMPARISONS) | OF_THE_FUSED_BLOCK | OF_ALL_RANKS
 
 
@@ -219,3 +257,54 @@ def test_a_root_behind_relu_has_finite_gradients():
     x = lucid.tensor([-1.0, 4.0], requires_grad=True)
     F.relu(x).sqrt().sum().backward()
     assert x.grad.tolist() == [0.0, 0.25]
+
+
+BORDERS = [-math.inf, -4.0, -1.0, 0.0, 0.25, 7.0, math.inf, math.nan]
+# PyTorch 2.13's gradients at BORDERS for a cotangent of 1; alpha is 1.5.
+EXPONENTIAL = {
+    "elu": (lambda x: F.elu(x, 1.5), [0, 0.027473459, 0.55181921, 1.5, 1, 1, 1, 1]),
+    "celu": (lambda x: F.celu(x, 1.5), [0, 0.069483444, 0.51341712, 1, 1, 1, 1, 1]),
+    "selu": (F.selu, [0, 0.032200713, 0.64676863, 1.7580993, 1.050701, 1.050701, 1.050701, 1.050701]),
+}
+
+
+@pytest.mark.parametrize("name", EXPONENTIAL)
+@pytest.mark.parametrize("cotangent", [1.0, math.inf, math.nan])
+@pytest.mark.parametrize("is_recorded", [False, True])
+def test_exponential_units_at_their_borders(name, cotangent, is_recorded):
+    function, slopes = EXPONENTIAL[name]
+    x = lucid.tensor(BORDERS, requires_grad=True)
+    [found] = lucid.autograd.grad(function(x), x, lucid.full((8,), cotangent), create_graph=is_recorded)
+    # In PyTorch 2.13 an infinite cotangent gives inf everywhere but at -inf, where the slope is 0.
+    wanted = [slope * cotangent for slope in slopes]
+    np.testing.assert_allclose(found.detach().numpy(), wanted, rtol=2e-6)
+
+
+def test_exponential_units_in_float64():
+    points = np.array([-30.0, -1.5, -1e-9, 0.0, 2.0])
+    x = lucid.tensor(points, dtype=lucid.float64, requires_grad=True)
+    F.elu(x, 1.5).sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), np.where(points > 0, 1, 1.5 * np.exp(points)), rtol=1e-14)
+
+
+_INF, _NAN = math.inf, math.nan
+IMAGE = [[1, _INF, 3, -_INF], [_NAN, 2, -_INF, -_INF], [5, 5, -1, _NAN], [0, 5, _NAN, 2]]
+
+
+# PyTorch 2.13's gradients for cotangents that are infinite for the first window and NaN for the last one.
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        ({"kernel_size": 2}, [[0, 0, 2, 0], [_INF, 0, 0, 0], [3, 0, 0, 0], [0, 0, _NAN, 0]]),
+        ({"kernel_size": 3, "stride": 1}, [[0, 0, 0, 0], [_INF, 0, 0, 0], [0, 0, 0, 2], [0, 0, _NAN, 0]]),
+        ({"kernel_size": 3, "stride": 2, "padding": 1}, [[0, 2, 0, 0], [_INF, 0, 0, 0], [0] * 4, [0, 0, _NAN, 0]]),
+    ],
+)
+@pytest.mark.parametrize("return_indices", [False, True])
+@pytest.mark.parametrize("is_recorded", [False, True])
+def test_max_pooling_passes_gradients_to_the_maximum_alone(options, wanted, return_indices, is_recorded):
+    x = lucid.tensor([[IMAGE]], requires_grad=True)
+    y = F.max_pool2d(x, **options, return_indices=return_indices)
+    cotangent = lucid.tensor([[[[_INF, 2.0], [3.0, _NAN]]]])
+    found = lucid.autograd.grad(y[0] if return_indices else y, x, cotangent, create_graph=is_recorded)[0]
+    np.testing.assert_array_equal(found.detach().numpy()[0, 0], wanted)

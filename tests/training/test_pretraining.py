@@ -66,8 +66,8 @@ def test_the_papers_network_is_the_authors():
     ("settings", "message"),
     [
         ({"depths": (1, 1)}, "depths has 2 stages but dims has 3"),
-        ({"mixup": 0.2}, "mixup is for classifiers, got 0.2"),
-        ({"test_flip": True}, "test_flip is for classifiers"),
+        ({"mixup": 0.2}, "mixup has no effect here"),
+        ({"test_flip": True}, "test_flip has no effect here"),
         ({"min_crop": 0.0}, "min_crop must be above 0"),
         ({"model": "convnext_isotropic_small"}, "model must be a variant of ConvNeXt, such as convnextv2_atto, got"),
         ({"model": "convnextv2_atto.fcmae"}, "got convnextv2_atto.fcmae; weights takes a checkpoint"),

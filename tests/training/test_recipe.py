@@ -15,6 +15,33 @@ class Own(Recipe):
     color: str = setting("red", "a color", choices=("red", "blue"))
 
 
+@dataclass(frozen=True, kw_only=True)
+class Fewer(Own):
+    absent = frozenset({"mixup", "label_smoothing", "balance", "image_sizes", "shrink"})
+
+
+def test_absent_settings_are_not_listed_but_read():
+    names = [one.name for one in ordered_fields(Own) if one.name not in Fewer.absent]
+    assert [one.name for one in ordered_fields(Fewer)] == list(Fewer().settings()) == names
+    whole = Own(epochs=3, label_smoothing=0.0).to_json()  # as written before these settings were absent
+    assert Fewer.from_json(whole).to_json() == Fewer(epochs=3).to_json()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"mixup": 0.5}, "mixup has no effect here and must be 0.0, got 0.5"),
+        ({"balance": "weights"}, "balance has no effect here and must be 'none', got 'weights'"),
+        ({"image_sizes": [8]}, r"image_sizes has no effect here and must be \(\), got \(8,\)"),
+        ({"shrink": "crop"}, "shrink has no effect here and must be 'resize', got 'crop'"),
+        ({"mixup": "0"}, "mixup must be of type float"),
+    ],
+)
+def test_absent_settings_keep_their_default(values, message):
+    with pytest.raises(SettingError, match=message):
+        Fewer(**values)
+
+
 def test_fields_of_a_subclass_come_first():
     assert [one.name for one in ordered_fields(Own)][:3] == ["sizes", "color", "epochs"]
     assert list(json.loads(Own().to_json()))[:3] == ["sizes", "color", "epochs"]

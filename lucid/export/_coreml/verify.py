@@ -19,7 +19,8 @@ from lucid import _deferred, nn, tape
 from lucid.export import _coremltools
 from lucid.export._coreml.program import Normalization
 from lucid.export._errors import ExportError
-from lucid.export._mil import Program
+from lucid.export._mil import MLProgram
+from lucid.export._outputs import largest_difference, outputs_of
 
 # Largest difference of an output, relative to its largest number. Compressed weights differ by what they are.
 LIMITS = {"float32": 1e-4, "float16": 1e-2}
@@ -44,7 +45,7 @@ def compare(
     if sys.platform == "darwin":
         found, report = _on_core_ml(path, inputs, normalization is not None)
     else:
-        found = Program(path).run(inputs)
+        found = MLProgram(path).run(inputs)
     numbers = [
         np.array(list(one.values()), np.float32) if isinstance(one, Mapping) else np.asarray(one, np.float32)
         for one in found.values()
@@ -61,10 +62,7 @@ def compare(
 def _difference(found: np.ndarray, expected: np.ndarray) -> float:
     if found.size != expected.size:
         raise ExportError(f"an output has shape {found.shape}, the model's has {expected.shape}")
-    if not expected.size:
-        return 0.0
-    distance = np.abs(found.reshape(-1) - expected.reshape(-1)).max()
-    return float(distance / max(np.abs(expected).max(), 1e-6)) if np.isfinite(distance) else float("inf")
+    return largest_difference(expected, found.reshape(expected.shape))  # names with probabilities are one row
 
 
 def _random_inputs(
@@ -95,21 +93,11 @@ def _expected(
         arrays[0] = np.ascontiguousarray(scaled.transpose(2, 0, 1)[None])
     with lucid.no_grad():
         result = model(*[tape.wrap(mx.array(one)) for one in arrays])
-    outputs = [_deferred.to_numpy(one._array.astype(mx.float32)) for one in _tensors(result)]
+    outputs = [_deferred.to_numpy(one.astype(mx.float32)) for one in outputs_of(result)]
     if softmax:
         shifted = np.exp(outputs[0] - outputs[0].max(axis=1, keepdims=True))
         outputs[0] = shifted / shifted.sum(axis=1, keepdims=True)
     return outputs
-
-
-def _tensors(result: Any) -> list[Any]:
-    if isinstance(result, tape.TensorBase):
-        return [result]
-    if isinstance(result, Mapping):
-        return [tensor for one in result.values() for tensor in _tensors(one)]
-    if isinstance(result, list | tuple):
-        return [tensor for one in result for tensor in _tensors(one)]
-    return [tensor for one in vars(result).values() if one is not None for tensor in _tensors(one)]
 
 
 def _on_core_ml(path: Path, inputs: Mapping[str, Any], is_image: bool) -> tuple[dict[str, Any], dict[str, Any]]:

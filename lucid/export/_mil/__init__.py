@@ -1,6 +1,6 @@
 """Run a saved Core ML package with NumPy, on any machine, to check what was written.
 
-    program = Program("photos.mlpackage")
+    program = MLProgram("photos.mlpackage")
     program.run({"image": pixels})["classLabel"]
 
 Apple runs packages on its own systems only. This reads the files of a package (the protobuf of its model, and the
@@ -15,6 +15,6 @@ https://apple.github.io/coremltools/source/coremltools.converters.mil.mil.ops.de
 """
 
 from lucid.export._mil.package import PackageError
-from lucid.export._mil.program import Program
+from lucid.export._mil.program import MLProgram
 
-__all__ = ["PackageError", "Program"]
+__all__ = ["MLProgram", "PackageError"]

@@ -33,7 +33,7 @@ class Package:
     """The parsed model of a package, with access to its weights."""
 
     def __init__(self, path: str | Path) -> None:
-        ct = _coremltools.load("Program")
+        ct = _coremltools.load("MLProgram")
         root = Path(path)
         try:
             manifest = json.loads((root / "Manifest.json").read_bytes())

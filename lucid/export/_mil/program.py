@@ -26,12 +26,28 @@ _OPERATIONS = {
 }  # fmt: skip
 
 
-class Program:
-    """A saved package that can be run.
+class MLProgram:
+    """A saved Core ML package that can be run with NumPy, on any machine.
+
+    It is for checking what was exported: it computes what the package says, in float32 with results rounded to the
+    precision of the package, much slower than Core ML. It has the operations that ``coreml`` writes. Requires
+    ``pip install "lucid-mlx[coreml]"``.
+
+    ::
+
+        program = export.MLProgram("Photos.mlpackage")
+        program.run({"image": pixels})["classLabel"]  # uint8 (H, W, 3)
+
+    Args:
+        path: The package, a folder.
 
     Attributes:
         spec: The protobuf message.
         operations: The types of the operations that are not constants, in order.
+
+    Raises:
+        ValueError: It is no package or damaged, or has an operation that cannot be run here.
+        ImportError: coremltools is not installed.
     """
 
     def __init__(self, path: str | Path) -> None:

@@ -10,7 +10,8 @@ import numpy as np
 from lucid import _deferred, _grad_mode, nn, tape
 from lucid._tensor import Tensor
 from lucid.export._errors import ExportError
-from lucid.export._graph import Graph, Size, named_outputs, structure
+from lucid.export._graph import Graph, Size
+from lucid.export._outputs import largest_difference, outputs_of
 from lucid.ops.activation import softmax_of_arrays
 
 _MAX_DIFFERENCES = {"float32": 1e-4, "float16": 2e-2}  # relative to the largest output
@@ -40,7 +41,7 @@ def check(
         except Exception as error:  # its errors have no common class
             raise ExportError(f"{path}: onnxruntime cannot run the file: {error}") from error
         for name, one, other in zip(graph.outputs, expected, found, strict=True):
-            difference = _difference(one, other)
+            difference = largest_difference(one, other)
             if not difference <= _MAX_DIFFERENCES[dtype]:
                 shapes = " and ".join(str(each.shape) for each in sent)
                 raise ExportError(
@@ -93,18 +94,7 @@ def _pixels(images: np.ndarray, kind: str, transform: Any) -> tuple[list[np.ndar
 
 def _outputs(result: Any, softmax: bool) -> list[np.ndarray]:
     """The outputs of the model in the order of the file."""
-    found = list(named_outputs(structure(result, lambda one: one)).values())
+    found = outputs_of(result)
     if softmax:
         found = [softmax_of_arrays(found[0], 1)]
     return [_deferred.to_numpy(one) for one in found]
-
-
-def _difference(expected: np.ndarray, found: np.ndarray) -> float:
-    if expected.shape != found.shape:
-        return float("inf")
-    if expected.size == 0:
-        return 0.0
-    wide, other = expected.astype(np.float64), found.astype(np.float64)
-    same = (wide == other) | (np.isnan(wide) & np.isnan(other))
-    scale = max(float(np.abs(wide[np.isfinite(wide)]).max(initial=0)), 1e-6)
-    return float(np.where(same, 0.0, np.abs(wide - other)).max()) / scale

@@ -4,7 +4,7 @@ The library goes into a folder of the user's cache that nobody else can write to
 it depends on: the sources, MLX, nanobind, Python, the compiler and its options, and the processor, whose instructions
 it uses. It is built in a temporary folder and then renamed; a lock keeps other processes from building it too. They
 wait for a limited time, and then build it themselves. If the compiler does not accept the sources, this is recorded
-under the same name and not repeated.
+under the same name and not repeated, unless a file that it reads was deleted or replaced meanwhile.
 """
 
 import fcntl
@@ -71,9 +71,10 @@ def load() -> Any:
         NotBuilt: with the reason.
     """
     compiler, includes, library_folder = _requirements()
+    before = _states(includes, library_folder)
     options = [*_OPTIONS, *_processor_options(), *(f"-I{folder}" for folder in includes)]
     sources = [_KERNELS / name for name in _SOURCES]
-    sources.append(includes[2].parent / "src" / "nb_combined.cpp")
+    sources.append(_nanobind_source(includes))
     folder = private_folder()
     library = folder / f"{_NAME}-{_digest(compiler, options)}.so"
     failure = library.with_suffix(".txt")
@@ -85,19 +86,39 @@ def load() -> Any:
                 try:
                     _build(compiler, options, sources, library_folder, library)
                 except CompilerError as error:
-                    if _are_complete(sources):
+                    # An upgrade may delete or replace a file during a build.
+                    if None not in before and _states(includes, library_folder) == before:
                         _files.write_atomically(failure, str(error).encode())
                     raise
     return _import(library)
 
 
-def _are_complete(sources: list[Path]) -> bool:
-    """Whether all that the compiler reads is still there: an upgrade may remove it during a build."""
-    try:
-        _requirements()
-    except NotBuilt:
-        return False
-    return all(path.is_file() for path in (*sources, *(_KERNELS / name for name in _HEADERS)))
+def _states(includes: list[Path], library_folder: Path) -> list[tuple[int, ...] | None]:
+    """What changes when a file that the compiler reads is written or replaced; None for one that is missing.
+
+    Of MLX, nanobind and Python these are a header each, and the library.
+    """
+    _, mlx, nanobind, _, python = includes
+    paths = [_KERNELS / name for name in (*_SOURCES, *_HEADERS)]
+    paths += [
+        mlx / "mlx" / "mlx.h",
+        nanobind / "nanobind" / "nanobind.h",
+        _nanobind_source(includes),
+        python / "Python.h",
+    ]
+    found: list[tuple[int, ...] | None] = []
+    for path in (*paths, *sorted(library_folder.glob("libmlx.*"))):
+        try:
+            status = path.stat()
+        except OSError:
+            found.append(None)
+        else:
+            found.append((status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
+    return found
+
+
+def _nanobind_source(includes: list[Path]) -> Path:
+    return includes[2].parent / "src" / "nb_combined.cpp"
 
 
 def private_folder() -> Path:

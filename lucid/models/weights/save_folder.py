@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lucid import _checks, nn
-from lucid._files import write_atomically
+from lucid._files import read_regular, write_atomically
 from lucid.models.features import FeatureListNet
 from lucid.models.preprocessing import ImageTransform
 from lucid.models.weights.folder_config import CONFIG
@@ -28,6 +28,7 @@ README = "README.md"
 OWN_FILES = (
     "model.safetensors", "model.safetensors.index.json", "model-[0-9]*-of-[0-9]*.safetensors", PREPROCESSOR, CONFIG,
 )  # fmt: skip
+_MAX_CONFIG = 1 << 24  # bytes
 _RUN = ("best.safetensors", "last.safetensors")
 
 
@@ -53,7 +54,8 @@ def save_pretrained(
     for transformers, ``preprocessor_config.json``.
 
     They are written to a temporary place in the folder and then renamed, so a save that fails leaves what was there.
-    Files of an earlier save are replaced; a ``README.md`` is replaced only if nobody has edited it.
+    Files of an earlier save are replaced; a ``README.md`` is replaced only if nobody has edited it. Other files stay as
+    they are, and if one of them has a name that is needed, nothing is written.
 
     timm has one eps for all norms: a final norm with Hugging Face's 1e-12 becomes one with the eps of the others.
     Dropout and drop path rates are not saved.
@@ -78,7 +80,8 @@ def save_pretrained(
         The names of the files that were written.
 
     Raises:
-        ValueError: The library cannot build such a model, or ``folder`` is the folder of a training run.
+        ValueError: The library cannot build such a model, or ``folder`` is the folder of a training run, or has weights
+            or a ``config.json`` of something else.
         TypeError: ``model`` is not a ConvNeXt, or ``class_names`` are not strings.
         OSError: Writing failed.
 
@@ -98,6 +101,7 @@ def save_pretrained(
     run = next((one for one in _RUN if (path / one).exists()), None)
     if run is not None:
         raise ValueError(f"{where}: {path} has {run}, so it is the folder of a training run; choose another one")
+    _check_replaceable(where, path)
     with staged(path) as staging:
         write_folder(
             where, model, staging, dialect, class_names=class_names, preprocessing=preprocessing,
@@ -113,6 +117,26 @@ def save_pretrained(
             if old.name not in written:
                 old.unlink()
     return written
+
+
+def _check_replaceable(where: str, folder: Path) -> None:
+    """Check that the files that a save would replace or remove are those of a model, with its ``config.json``.
+
+    Raises:
+        ValueError: They are something else.
+    """
+    config = folder / CONFIG
+    if config.exists():
+        found = None
+        with suppress(ValueError, OSError, RecursionError):
+            found = json.loads(read_regular(config, _MAX_CONFIG))
+        if isinstance(found, dict) and any(key in found for key in ("architecture", "architectures", "model_type")):
+            return
+    others = (one.name for pattern in OWN_FILES for one in sorted(folder.glob(pattern)))
+    other = CONFIG if config.exists() else next(others, None)
+    if other is not None:
+        what = "that does not describe a model" if other == CONFIG else f"without a {CONFIG}"
+        raise ValueError(f"{where}: {folder} has a file {other} {what}, which would be replaced; choose another folder")
 
 
 def write_folder(

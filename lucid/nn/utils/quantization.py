@@ -260,13 +260,13 @@ def _plan(root: Module, usual: Scheme, predicate: Any) -> list[tuple[str, Linear
     if plan:
         return plan
     done = sum(isinstance(one, QuantizedLinear) for one in root.modules())
-    reasons = [f"{done} layers are quantized already"] * bool(done)
-    reasons += [f"predicate leaves {refused} out"] * bool(refused)
+    reasons = [f"predicate leaves {refused} out"] * bool(refused)
     if uneven:
         sizes = ", ".join(map(str, sorted(set(uneven))[:5]))
         reasons.append(f"group_size {usual.group_size} does not divide the in_features of the others ({sizes})")
-    why = "; ".join(reasons) or "there is no Linear"
-    raise _checks.ArgumentError(f"quantize: {type(root).__name__} has no layer to quantize: {why}")
+    what = f"is quantized already, {done} layer{'s' * (done > 1)}" if done else "has no layer to quantize"
+    why = "; ".join(reasons) or ("" if done else "there is no Linear")
+    raise _checks.ArgumentError(f"quantize: {type(root).__name__} {what}{why and ': ' + why}")
 
 
 def _own_scheme(name: str, usual: Scheme, given: Mapping[str, Any]) -> Scheme:

@@ -5,6 +5,7 @@ The compiler is a script here that copies the kernels of this machine, compiled 
 
 import fcntl
 import os
+import shutil
 import signal
 import stat
 import subprocess
@@ -188,27 +189,62 @@ def test_a_user_without_a_home_folder_computes_without_the_kernels(tmp_path):
     assert "not compiled: this user has no home folder; LUCID_CACHE names a folder for caches" in done.stderr
 
 
-def test_a_failure_without_all_sources_is_not_recorded(tmp_path, monkeypatch):
-    """As when the package is upgraded during a build."""
+@pytest.fixture
+def own_sources(tmp_path, monkeypatch):
+    """A copy of the sources that the builder reads, with an empty cache."""
     try:
         build._requirements()
     except build.NotBuilt as error:
         pytest.skip(str(error))
+    for name in (*build._SOURCES, *build._HEADERS):
+        (tmp_path / "kernels" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(build._KERNELS / name, tmp_path / "kernels" / name)
+    monkeypatch.setattr(build, "_KERNELS", tmp_path / "kernels")
     monkeypatch.setenv("LUCID_CACHE", str(tmp_path))
+    return tmp_path / "kernels"
 
+
+def delete(kernels):
+    shutil.rmtree(kernels)
+
+
+def replace(kernels):
+    """By the same files, as when the package is installed again."""
+    kernels.rename(kernels.with_name("old"))
+    shutil.copytree(kernels.with_name("old"), kernels)
+
+
+def edit(kernels):
+    with (kernels / build._HEADERS[0]).open("a") as file:
+        file.write("// more")
+
+
+def nothing(kernels):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("happens", "is_recorded"), [(delete, False), (replace, False), (edit, False), (nothing, True)]
+)
+def test_a_failure_is_recorded_only_if_the_sources_stayed(tmp_path, own_sources, monkeypatch, happens, is_recorded):
     def fail(*_):
+        happens(own_sources)
         raise build.CompilerError("simd.h: No such file or directory")
 
     monkeypatch.setattr(build, "_build", fail)
-    with monkeypatch.context() as patch:
-        patch.setattr(build, "_are_complete", lambda sources: False)
-        with pytest.raises(build.CompilerError):
-            build.load()
-    assert not list((tmp_path / "native").glob("*.txt"))
     with pytest.raises(build.CompilerError):
         build.load()
-    assert len(list((tmp_path / "native").glob("*.txt"))) == 1
-    assert not build._are_complete([tmp_path / "gone.cpp"]) and build._are_complete([Path(build.__file__)])
+    assert len(list((tmp_path / "native").glob("*.txt"))) == is_recorded
+
+
+def test_sources_that_vanish_while_the_compiler_runs(tmp_path, own_sources, compiler, monkeypatch):
+    """Through the real commands: the compiler finds no file, and the next time it is called again."""
+    monkeypatch.setenv("CXX", compiler(":", code=1))
+    script = Path(os.environ["CXX"])
+    script.write_text(script.read_text().replace("#!/bin/sh\n", f"#!/bin/sh\nrm -rf {own_sources}\n"))
+    with pytest.raises(build.CompilerError, match="no such thing"):
+        build.load()
+    assert not own_sources.exists() and not list((tmp_path / "native").glob("*.txt"))
 
 
 def test_a_library_of_another_abi_is_not_used(tmp_path, compiler, monkeypatch):

@@ -153,6 +153,34 @@ def test_other_files_in_the_folder_stay(tmp_path):
     }
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("config.json", '{"port": 8080}', "a file config.json that does not describe a model, which would be replaced"),
+        ("config.json", "[1]", "a file config.json that does not describe a model"),
+        ("config.json", "{", "a file config.json that does not describe a model"),
+        ("config.json", None, "a file config.json that does not describe a model"),
+        ("model.safetensors", "mine", "a file model.safetensors without a config.json, which would be replaced"),
+        ("model-1-of-2.safetensors", "mine", "a file model-1-of-2.safetensors without a config.json"),
+        ("preprocessor_config.json", "{}", "a file preprocessor_config.json without a config.json"),
+    ],
+)
+def test_files_of_something_else_are_not_replaced(tmp_path, name, content, message):
+    path = tmp_path / name
+    path.mkdir() if content is None else path.write_text(content)
+    with pytest.raises(ValueError, match=f"save_pretrained: .* has {message}"):
+        saved("timm, small", tmp_path)
+    assert [one.name for one in tmp_path.iterdir()] == [name] and (content is None or path.read_text() == content)
+
+
+@pytest.mark.parametrize("content", ['{"architecture": "vit"}', '{"architectures": []}', '{"model_type": "bert"}'])
+def test_files_of_another_model_are_replaced(tmp_path, content):
+    (tmp_path / "config.json").write_text(content)
+    (tmp_path / "model.safetensors").write_text("")
+    saved("timm, small", tmp_path)
+    assert models.from_checkpoint(tmp_path)
+
+
 def test_an_edited_model_card_stays(tmp_path):
     saved("timm, small", tmp_path)
     readme = tmp_path / "README.md"

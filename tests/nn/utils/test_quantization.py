@@ -74,8 +74,12 @@ def test_a_second_call_quantizes_the_rest_only():
     first = model[0]
     lucid.quantize(model, 4, 32)
     assert model[0] is first and model[1].scheme == (4, 32, "affine")
-    with pytest.raises(ValueError, match="Sequential has no layer to quantize: 2 layers are quantized already"):
+    with pytest.raises(ValueError, match="quantize: Sequential is quantized already, 2 layers$"):
         lucid.quantize(model, 4, 32)
+    model = nn.Sequential(nn.Linear(64, 40), nn.Linear(40, 2))
+    lucid.quantize(model)
+    with pytest.raises(ValueError, match=r"is quantized already, 1 layer: group_size 64 does not divide .* \(40\)"):
+        lucid.quantize(model)
 
 
 def test_what_is_left_as_it_is():
