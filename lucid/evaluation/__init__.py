@@ -1,4 +1,4 @@
-"""What the features of a model know: k-NN and linear probes, pictures, nearest neighbors and near-duplicates.
+"""What a model knows: k-NN and linear probes, test-time augmentation, pictures of features.
 
 ::
 
@@ -22,11 +22,13 @@ from lucid.evaluation.features import Features, extract_features
 from lucid.evaluation.neighbors import Predictions, knn, nearest_neighbors
 from lucid.evaluation.pictures import neighbor_sheet, scatter_plot
 from lucid.evaluation.projection import pca, tsne
+from lucid.evaluation.view_average import ViewAverage
 
 __all__ = [
     "Features",
     "LinearProbe",
     "Predictions",
+    "ViewAverage",
     "extract_features",
     "knn",
     "linear_probe",

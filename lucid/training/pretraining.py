@@ -68,8 +68,8 @@ class Settings(Recipe):
         if bool(self.depths) != bool(self.dims) or len(self.depths) != len(self.dims):
             message = f"depths has {len(self.depths)} stages but dims has {len(self.dims)}"
             raise SettingError(message, "depths", "dims")
-        for name in ("mixup", "cutmix", "test_flip"):
-            if getattr(self, name):
+        for name in ("mixup", "cutmix", "test_flip", "tta"):
+            if getattr(self, name) not in (0, "none"):
                 raise SettingError(f"{name} is for classifiers, got {getattr(self, name)}", name)
         if self.val_part == 0 or self.min_crop == 0:
             name = "min_crop" if self.val_part else "val_part"

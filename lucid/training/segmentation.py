@@ -62,6 +62,9 @@ class Settings(Recipe):
             raise SettingError(message, "min_scale", "max_scale")
         if self.weights and not self.pretrained:
             raise SettingError("weights and pretrained=False are mutually exclusive", "weights", "pretrained")
+        if self.views != "none":
+            name = "test_flip" if self.test_flip else "tta"
+            raise SettingError(f"{name} is for classifiers, got {getattr(self, name)}", name)
         if 0 < self.window < 32:
             raise SettingError(f"window must be 0 or at least 32, got {self.window}", "window")
         try:

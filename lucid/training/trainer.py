@@ -19,6 +19,7 @@ import lucid
 import lucid.nn.functional as F
 from lucid import checkpoint, nn, optim
 from lucid import distributed as dist
+from lucid.evaluation import ViewAverage
 from lucid.metrics import Accuracy, ConfusionMatrix, MeanMetric, Metric
 from lucid.training.balance import weights_of
 from lucid.training.batches import as_tensor, augmentation_asked, image_reader, test_loader, to_size, train_loader
@@ -463,13 +464,13 @@ class Trainer:
         self.model.eval()
         mean_loss, confusion, rows = MeanMetric(), ConfusionMatrix(len(self.classes) or 1), [np.empty((0, 4))]
         loss_function, seen = self.loss_function or F.cross_entropy, []
+        views = self.recipe.views
+        model = self.model if views == "none" else ViewAverage(self.model, views)
         with preserved(self.metrics), contextlib.nullcontext() if self.ema is None else self.ema.applied():
             for batch in self.test_loader:
                 inputs, targets = map(as_tensor, batch)
                 x = inputs if self.test_transform is None else self.test_transform(inputs)
-                outputs = self.model(x)
-                if self.recipe.test_flip:
-                    outputs = (outputs + self.model(x.flip(-1))) / 2
+                outputs = model(x)
                 self.labels.check(outputs)
                 mean_loss.update(loss_function(outputs, targets), len(targets))
                 for metric in self.metrics.values():
