@@ -96,7 +96,7 @@ def test_views_are_averaged(work, capsys, views):
             ["--model", "tower.safetensors"],
             "has no classifier; its outputs are features, which a CLIP model can compare",
         ),
-        (["--text-embeddings", "none.safetensors"], "No such file or directory: none.safetensors"),
+        (["--text-embeddings", "none.safetensors"], "there is no file none.safetensors"),
         (["--text-embeddings", "none.npy"], "No such file or directory: none.npy"),
         (["--text-embeddings", "photos"], "a file of text embeddings ends with .safetensors or .npy, got photos"),
         (
