@@ -37,7 +37,7 @@ def matmul(a: mx.array, b: mx.array, bias: mx.array | None = None) -> mx.array:
 
 
 def implementation(a: mx.array, b: mx.array, bias: mx.array | None = None) -> str:
-    """ "native" for what the C++ kernel multiplies, "divided" for parts of a product by OpenBLAS, "blas" for all else."""
+    """ "native" for what the C++ kernel multiplies, "divided" for OpenBLAS on Lucid's threads, "blas" for all else."""
     (m, k), n = a.shape, b.shape[1]
     work = m * k * n
     if work < _MIN_WORK or not a.dtype == b.dtype == mx.float32 or sys.platform != "linux":

@@ -1,5 +1,8 @@
 """Matrix products in C++ against float64: every way of dividing rows, columns and sums; gradients; the choice."""
 
+import ctypes
+from concurrent.futures import ThreadPoolExecutor
+
 import mlx.core as mx
 import numpy as np
 import pytest
@@ -68,9 +71,12 @@ def test_infinity_and_nan_stay_in_their_rows_and_columns(cpp):
     np.testing.assert_array_equal(found, wanted)
 
 
+@pytest.mark.parametrize("core", ["Zen", "SkylakeX"])
 @pytest.mark.parametrize("given", [True, False], ids=["with bias", "without bias"])
-def test_first_and_second_derivatives(cpu_kernels, monkeypatch, given):
+def test_first_and_second_derivatives(cpu_kernels, monkeypatch, given, core):
     monkeypatch.setattr(module, "_MIN_WORK", 0)
+    monkeypatch.setattr(module, "_MIN_DIVIDED", 0)
+    monkeypatch.setattr(_device, "openblas_core", lambda: core)
     monkeypatch.setattr("sys.platform", "linux")
     values = [random(21, 17), random(17, 33), *([random(33)] if given else [])]
     dy, directions = random(21, 33), [random(*one.shape) for one in values]
@@ -96,8 +102,66 @@ def test_compiled_and_eager_agree_bit_for_bit(cpp):
     assert all(mx.array_equal(one, other) for one, other in zip(gradients, compiled, strict=True))
 
 
+@pytest.fixture
+def blas(cpp):
+    if not cpp.has_blas():
+        pytest.skip("OpenBLAS is not loaded")
+    return cpp
+
+
+@pytest.mark.parametrize(
+    ("rows", "inner", "columns"),
+    [(4100, 40, 33), (33, 40, 4100), (130, 20, 129), (33, 16400, 65), (3, 9000, 1), (1, 1, 1), (600, 8200, 500)],
+    ids=["rows", "columns", "few rows", "a long sum", "a long sum of vectors", "one number", "a long sum of a large map"],
+)
+def test_openblas_multiplies_parts(blas, rows, inner, columns):
+    a, b, bias = random(rows, inner), random(inner, columns), random(columns)
+    assert error(blas.blas_matmul(a, b, None), a, b) < 1e-6
+    assert error(blas.blas_matmul(a, b, bias), a, b, bias=bias) < 1e-6
+
+
+@pytest.mark.parametrize("shape", [(2100, 40, 100), (50, 8300, 70)], ids=["rows", "a long sum"])
+def test_openblas_reads_any_layout_with_any_number_of_threads(blas, shape):
+    m, k, n = shape
+    a, b, bias = random(m, k), random(k, n), random(n)
+    wanted = np.array(a).astype(np.float64) @ np.array(b).astype(np.float64) + np.array(bias).astype(np.float64)
+    before = openblas_threads()
+    for one in (a, mx.contiguous(a.T).T, mx.concatenate([a, a], 1)[:, k:], mx.repeat(a, 2, 1)[:, ::2]):
+        for other in (b, mx.contiguous(b.T).T, mx.concatenate([b, b], 1)[:, n:], b[::-1][::-1]):
+            results = []
+            for threads in (1, 2, 3, 16):
+                blas.set_thread_count(threads)
+                results.append(np.array(blas.blas_matmul(one, other, bias)))
+            assert all(np.array_equal(results[0], result) for result in results)
+            np.testing.assert_allclose(results[0], wanted, rtol=1e-5, atol=2e-3)
+    assert openblas_threads() == before
+
+
+def openblas_threads():
+    return ctypes.CDLL(_device.openblas).openblas_get_num_threads()
+
+
+def test_products_of_several_streams_leave_openblas_as_it_was(blas):
+    before, a = openblas_threads(), random(500, 500)
+    wanted = np.array(blas.blas_matmul(a, a, None))
+
+    def multiply():
+        with mx.stream(mx.new_stream(mx.cpu)):
+            return [np.array(blas.blas_matmul(a, a, None)) for _ in range(20)]
+
+    with ThreadPoolExecutor(4) as pool:
+        for results in [one.result() for one in [pool.submit(multiply) for _ in range(4)]]:
+            assert all(np.array_equal(wanted, result) for result in results)
+    assert openblas_threads() == before
+
+
 class Library:
     matmul_columns = staticmethod(lambda: 16)
+    has_blas = staticmethod(lambda: True)
+
+
+class WithoutBlas(Library):
+    has_blas = staticmethod(lambda: False)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +177,11 @@ class Library:
         ((8192, 40, 160), "blas", {"backend": "metal"}),
         ((8192, 40, 160), "blas", {"dtype": mx.float16}),
         ((8192, 40, 160), "blas", {"library": None}),
-        ((8192, 40, 160), "blas", {"core": "SkylakeX"}),
+        ((8192, 40, 160), "divided", {"core": "SkylakeX"}),
+        ((1024, 1024, 1024), "divided", {"core": "SapphireRapids"}),
+        ((128, 128, 128), "blas", {"core": "SkylakeX"}),
+        ((8192, 40, 160), "blas", {"core": "SkylakeX", "library": WithoutBlas}),
+        ((8192, 40, 160), "blas", {"core": "SkylakeX", "library": None}),
     ],
 )
 def test_a_stated_condition_chooses(monkeypatch, shape, blas, other):
@@ -139,3 +207,8 @@ def test_arguments_that_do_not_fit_are_refused(cpp):
         cpp.matmul(a, random(5, 20), random(19))
     with pytest.raises(ValueError, match="a vector of columns"):
         cpp.matmul(a, random(5, 1), None)
+    if cpp.has_blas():
+        with pytest.raises(ValueError, match="a must be .M, K. and b .K, N."):
+            cpp.blas_matmul(a, b, None)
+        with pytest.raises(ValueError, match="must not be empty"):
+            cpp.blas_matmul(mx.zeros((0, 5)), random(5, 20), None)

@@ -15,6 +15,7 @@ from lucid import data, evaluation, metrics, models, nn, training
 from lucid.data import augment
 from lucid.serialization import load_with_metadata
 from lucid.training import mistakes
+from lucid.training.batches import to_size
 from lucid.training.metric_values import preserved
 from tests.distributed.launching import launch, needs_launcher
 
@@ -213,9 +214,31 @@ def test_image_sizes_share_the_epochs():
     assert {size for training, size in seen if not training} == {(12, 12)}
 
 
+def test_smaller_images_are_parts_of_the_images_if_asked_for():
+    numbers = np.arange(60 * 12 * 12, dtype=np.float32).reshape(60, 1, 12, 12)  # no two pixels are equal
+    model, seen = nn.Sequential(nn.Flatten(), nn.Linear(64, 3)), []
+    recipe = training.Recipe(epochs=1, batch_size=20, warmup_epochs=0, image_sizes=(8,), shrink="crop", flip=False)
+    one = training.Trainer(model, recipe, train=(numbers, np.zeros(60, int)), compile=False)
+    model.register_forward_pre_hook(lambda _, inputs: seen.extend(inputs[0].numpy()))
+    one.fit(progress=False)
+    tops, lefts = set(), set()
+    for (part,) in seen:
+        number, pixel = divmod(int(part[0, 0]), 144)
+        top, left = divmod(pixel, 12)
+        np.testing.assert_array_equal(part, numbers[number, 0, top : top + 8, left : left + 8])
+        tops.add(top)
+        lefts.add(left)
+    assert len(seen) == 60 and tops == lefts == set(range(5))
+
+
+def test_images_are_resized_to_a_size_above_their_own():
+    found = to_size(lucid.ones(2, 1, 6, 6), 9, crop=True)
+    assert lucid.equal(found, lucid.ones(2, 1, 9, 9))
+
+
 def test_a_run_with_muon_and_image_sizes_resumes_bit_for_bit(tmp_path):
     needs_extras()
-    settings = {"optimizer": "muon", "image_sizes": (8, 12), "test_flip": True, "ema": 0.9}
+    settings = {"optimizer": "muon", "image_sizes": (8, 12), "shrink": "crop", "test_flip": True, "ema": 0.9}
     whole = image_trainer(tmp_path / "whole", **settings)
     whole.fit(progress=False)
     for epochs_before in (1, 2):

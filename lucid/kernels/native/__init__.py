@@ -8,6 +8,7 @@ Compiling takes MLX's headers, which its wheel contains, nanobind, and the C++ c
     parallel.h, parallel.cpp  the threads
     primitive.h               from a struct to an operation of MLX
     matmul.cpp                matrix products
+    blas.cpp                  matrix products by OpenBLAS
     pointwise.cpp             GELU, layer normalization, Adam
     module.cpp                what Python sees
     ../depthwise_conv2d/depthwise_conv2d.cpp

@@ -180,17 +180,23 @@ int matmul_columns() {
   return LANES;
 }
 
-mx::array matmul(const mx::array& a, const mx::array& b, const std::optional<mx::array>& bias) {
+std::vector<mx::array> matmul_inputs(const mx::array& a, const mx::array& b, const std::optional<mx::array>& bias) {
   require(a.ndim() == 2 && b.ndim() == 2 && a.shape(1) == b.shape(0), "lucid: a must be (M, K) and b (K, N)");
   require(a.dtype() == mx::float32 && b.dtype() == mx::float32, "lucid: a and b must be float32");
-  require(a.size() > 0 && b.shape(1) >= LANES, "lucid: a must not be empty, and b have a vector of columns");
+  require(a.size() > 0 && b.size() > 0, "lucid: a and b must not be empty");
   std::vector<mx::array> inputs{a, b};
   if (bias) {
     require(bias->ndim() == 1 && bias->shape(0) == b.shape(1) && bias->dtype() == mx::float32,
             "lucid: bias must be float32 (N,)");
     inputs.push_back(row_contiguous(*bias));
   }
-  return apply(MatMul{bias.has_value()}, inputs, {mx::float32})[0];
+  return inputs;
+}
+
+mx::array matmul(const mx::array& a, const mx::array& b, const std::optional<mx::array>& bias) {
+  auto inputs = matmul_inputs(a, b, bias);
+  require(b.shape(1) >= LANES, "lucid: b must have a vector of columns");
+  return apply(MatMul{bias.has_value()}, std::move(inputs), {mx::float32})[0];
 }
 
 }  // namespace lucid

@@ -48,7 +48,7 @@ NB_MODULE(lucid_native, module) {
   module.def("matmul_columns", &lucid::matmul_columns);
   module.def("matmul", &lucid::matmul, "a"_a, "b"_a, "bias"_a.none());
   module.def("has_blas", &lucid::has_blas);
-  module.def("blas_matmul", &lucid::blas_matmul, "a"_a, "b"_a, "start"_a.none());
+  module.def("blas_matmul", &lucid::blas_matmul, "a"_a, "b"_a, "bias"_a.none());
   module.def("gelu", &lucid::gelu, "x"_a);
   module.def("gelu_gradient", &lucid::gelu_gradient, "dy"_a, "x"_a);
   module.def("layer_norm", &lucid::layer_norm, "x"_a, "weight"_a.none(), "bias"_a.none(), "eps"_a);
