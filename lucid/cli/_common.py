@@ -243,6 +243,12 @@ def find_weights(args: argparse.Namespace, out: Path, key: str) -> tuple[str, di
     return path, weights, {**metadata, key: settings}
 
 
+def with_views(args: argparse.Namespace, saved: Mapping[str, Any]) -> dict[str, Any]:
+    """For ``--eval-only``: the settings of a run with the views that ``--tta`` or ``--test-flip`` name, if either."""
+    given = {name: getattr(args, name) for name in ("test_flip", "tta") if getattr(args, name) is not None}
+    return {**saved, **({"test_flip": False, "tta": "none", **given} if given else {})}
+
+
 def run_training(
     parser: argparse.ArgumentParser,
     args: argparse.Namespace,

@@ -9,6 +9,13 @@
     lucid classify photos --jsonl - | jq .path                 # one JSON object per image
     lucid classify photos --model runs/pets --copy-to sorted   # copies in sorted/cat, sorted/dog, ...
     lucid classify photos --model runs/pets --explain heat --sheet sheet.png   # what the best class is based on
+    lucid classify photos --model runs/pets --tta ten_crop     # the mean over ten crops of each image
+    lucid classify photos --model convnext_base.clip_laion2b --text-embeddings pets.safetensors   # zero-shot
+
+For --text-embeddings the model is the image tower of a CLIP model, and the file holds what its text tower returned for
+the names of the classes: a safetensors file with the tensor "text_embeddings", (classes, width) or (classes, templates,
+width), and in its metadata "classes", a JSON list of the names; or an .npy file with the array and a .txt file of the
+same name with a class on each line.
 
 Folders are searched with their subfolders. Every file in them is classified or named with the reason why it was not,
 and the numbers are printed at the end. Results appear batch by batch, in the order of the names, while other threads
@@ -44,6 +51,8 @@ from lucid.cli.photos import Prepared, Skipped, find_photos, prepared
 from lucid.cli.results import CsvWriter, JsonWriter, Lines, Predictions, TextWriter, Writer, uninterrupted
 from lucid.cli.sorted_copies import SortedCopies, put
 from lucid.data.image_folder import IMG_EXTENSIONS
+from lucid.evaluation import TextEmbeddings, ViewAverage, ZeroShotClassifier
+from lucid.evaluation.view_average import VIEWS
 from lucid.training.optimizer import gigabytes
 from lucid.training.photo_dataset import printable
 
@@ -76,6 +85,14 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--sheet", type=Path, metavar="FILE", help="write a contact sheet of images and predictions (PNG, JPEG or WebP)"
     )
+    parser.add_argument(
+        "--text-embeddings", type=Path, metavar="FILE",
+        help="classify with an image tower of CLIP and these embeddings of the class names (.safetensors or .npy)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--tta", choices=VIEWS,
+        help="average the outputs for several views of each image: mirrored, shifted by a pixel, or crops",
+    )  # fmt: skip
     add_bits_option(parser)
     add_device_option(parser)
     return parser
@@ -159,10 +176,18 @@ def classify(args: argparse.Namespace) -> int:
     check_outputs(args)
     entries = find_photos(args.images, [one for one in (args.copy_to, args.explain) if one is not None])
     check_no_photo_is_replaced(args, entries)
+    text = None if args.text_embeddings is None else TextEmbeddings.load(args.text_embeddings)
     model = models.from_checkpoint(args.model, image_size=args.image_size)
     quantize(model, args.bits)
+    if text is not None:
+        model = with_texts(model, text, args.text_embeddings)
     if not model.class_names:
-        raise ValueError(f"--model {args.model} has no classifier; its outputs are features")
+        raise ValueError(
+            f"--model {args.model} has no classifier; its outputs are features, which a CLIP model can compare with "
+            "--text-embeddings"
+        )
+    averaged = model if args.tta is None else ViewAverage(model, args.tta)
+    model.preprocessing = averaged.preprocessing
     size = model.preprocessing.image_size
     batch_bytes = min(args.batch_size, len(entries)) * 12 * size**2
     if batch_bytes > memory.total():
@@ -180,7 +205,7 @@ def classify(args: argparse.Namespace) -> int:
     results = Results(args, model, total, progress)
     try:
         for batch in in_batches(images, args.batch_size, results):
-            for one, predictions, heat in predicted(model, batch, args.top, args.explain is not None):
+            for one, predictions, heat in predicted(model, batch, args.top, args.explain is not None, averaged):
                 results.add(one, predictions, heat)
             progress.update(results.done)
         results.write_sheet(args.sheet)
@@ -191,6 +216,14 @@ def classify(args: argparse.Namespace) -> int:
         if results.done:
             print(results.summary(), file=sys.stderr)
     return results.classified
+
+
+def with_texts(model: nn.Module, text: TextEmbeddings, path: Path) -> nn.Module:
+    """A classifier from an image tower and the texts in ``path``."""
+    try:
+        return ZeroShotClassifier(model, text)
+    except ValueError as error:
+        raise ValueError(f"{path}: {str(error).partition(': ')[2]}") from None
 
 
 def check_outputs(args: argparse.Namespace) -> None:
@@ -266,11 +299,14 @@ def in_batches(images: Iterator[Prepared | Skipped], size: int, results: Results
 
 
 def predicted(
-    model: nn.Module, batch: list[Prepared], top: int, explains: bool
+    model: nn.Module, batch: list[Prepared], top: int, explains: bool, averaged: nn.Module | None = None
 ) -> Iterator[tuple[Prepared, Predictions, lucid.Tensor | None]]:
-    """Each image with its most probable classes, and a heat map (H, W) of the best one."""
+    """Each image with its most probable classes, and a heat map (H, W) of the best one.
+
+    ``averaged`` gives the probabilities, if it is not the model itself.
+    """
     pixels = lucid.stack([one.pixels for one in batch])
-    values, numbers = probabilities(model, pixels).topk(min(top, len(model.class_names)), dim=1)
+    values, numbers = probabilities(averaged or model, pixels).topk(min(top, len(model.class_names)), dim=1)
     heat = explain.grad_cam(model, pixels, numbers[:, 0]) if explains else None
     for i, (one, row, classes) in enumerate(zip(batch, values.tolist(), numbers.tolist(), strict=True)):
         found = [(number, model.class_names[number], value) for number, value in zip(classes, row, strict=True)]

@@ -14,6 +14,7 @@
     lucid finetune photos --balance weights       # for classes of different sizes; or sampling
     lucid finetune photos --model convnext_atto --teacher runs/photos --out runs/small   # distillation
     lucid finetune photos --eval-only             # evaluates the best weights of that run
+    lucid finetune photos --eval-only --tta ten_crop   # with the mean over ten crops of each photo
     mlx.launch -n 2 -- python -m lucid finetune photos --distributed   # two processes share each batch
 
 Subfolders named train and val are used as the split; otherwise a fifth of each class is held out for validation
@@ -55,6 +56,7 @@ from lucid.cli._common import (
     read_config,
     run_training,
     saved_settings,
+    with_views,
 )
 from lucid.training.batches import fit_batch_size, for_evaluation
 from lucid.training.finetuning import (
@@ -129,11 +131,11 @@ def start(args: argparse.Namespace, command: list[str]) -> Trainer:
 
 
 def start_evaluation(args: argparse.Namespace) -> Trainer:
-    """A trainer with the weights of a run."""
+    """A trainer with the weights of a run. ``--tta`` may differ from that of the run."""
     out, is_own_run = find_out(args), args.weights is None
     path, _, metadata = find_weights(args, out, "settings")
     args.weights = None  # in training, the weights to start from
-    settings = choose_settings(args, metadata["settings"])
+    settings = choose_settings(args, with_views(args, metadata["settings"]))
     photos = load_photos(args.folder, settings, out if is_own_run else None)
     if photos.classes != (classes := json.loads(metadata["classes"])):
         raise ValueError(

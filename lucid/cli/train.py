@@ -6,6 +6,7 @@
     lucid train --recipe strong                    # CIFAR-10 on a GPU
     lucid train --recipe strong --resume           # continues a run that was stopped or killed
     lucid train --eval-only                        # evaluates the best weights of that run
+    lucid train --eval-only --tta shift            # with the mean over six views of each image
     lucid train --dataset digits --weights runs/pretrain-digits   # starts from what lucid pretrain learned
     lucid train --recipe paper --print-config > mine.json
     lucid train --config mine.json --epochs 100    # settings of your own
@@ -48,6 +49,7 @@ from lucid.cli._common import (
     read_config,
     run_training,
     saved_settings,
+    with_views,
 )
 from lucid.training.batches import for_evaluation
 from lucid.training.small_images import PRESETS, Settings, load_datasets, make_trainer, pretrained_architecture
@@ -115,13 +117,10 @@ def start(args: argparse.Namespace, command: list[str]) -> Trainer:
 
 
 def start_evaluation(args: argparse.Namespace) -> Trainer:
-    """A trainer with the weights of a run. ``--test-flip`` may differ from that of the run."""
+    """A trainer with the weights of a run. ``--tta`` may differ from that of the run."""
     _, weights, metadata = find_weights(args, find_out(args), "recipe")
     args.weights = None  # in training, the weights to start from
-    saved = metadata["recipe"]
-    if args.test_flip is not None:
-        saved = {**saved, "test_flip": args.test_flip}
-    settings = for_evaluation(choose_settings(args, saved))
+    settings = for_evaluation(choose_settings(args, with_views(args, metadata["recipe"])))
     train_set, test_set = load_datasets(settings.dataset, args.data_dir, args.mirror)
     trainer = make_trainer(settings, train_set, test_set, load_weights=False, compile=False)
     trainer.model.load_state_dict(weights)

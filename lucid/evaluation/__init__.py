@@ -1,4 +1,4 @@
-"""What the features of a model know: k-NN and linear probes, pictures, nearest neighbors and near-duplicates.
+"""What a model knows: k-NN and linear probes, zero-shot classification, test-time augmentation, pictures of features.
 
 ::
 
@@ -17,16 +17,22 @@ pictures need matplotlib and Pillow: ``pip install "lucid-mlx[train]"``. ``lucid
 """
 
 from lucid.evaluation._linear_probe import LinearProbe, linear_probe
+from lucid.evaluation._zero_shot import ZeroShotClassifier, zero_shot
 from lucid.evaluation.duplicates import near_duplicates
 from lucid.evaluation.features import Features, extract_features
 from lucid.evaluation.neighbors import Predictions, knn, nearest_neighbors
 from lucid.evaluation.pictures import neighbor_sheet, scatter_plot
 from lucid.evaluation.projection import pca, tsne
+from lucid.evaluation.text_embeddings import TextEmbeddings
+from lucid.evaluation.view_average import ViewAverage
 
 __all__ = [
     "Features",
     "LinearProbe",
     "Predictions",
+    "TextEmbeddings",
+    "ViewAverage",
+    "ZeroShotClassifier",
     "extract_features",
     "knn",
     "linear_probe",
@@ -36,4 +42,5 @@ __all__ = [
     "pca",
     "scatter_plot",
     "tsne",
+    "zero_shot",
 ]

@@ -1,6 +1,6 @@
 """Nearest neighbors by cosine similarity, and the k-NN classifier of their classes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ class Predictions:
 
     Attributes:
         scores: (M, classes) float64; each row sums to 1.
+        classes: The names of the classes, or none.
 
     Example:
         >>> predictions = evaluation.Predictions(np.array([[0.2, 0.8], [0.6, 0.4]]))
@@ -27,6 +28,7 @@ class Predictions:
     """
 
     scores: np.ndarray
+    classes: Sequence[str] = ()
 
     @property
     def labels(self) -> np.ndarray:
@@ -37,6 +39,14 @@ class Predictions:
     def accuracy(self, labels: Any) -> float:
         """The fraction of samples whose class in ``labels``, (M,), is predicted."""
         return float((self.labels == as_labels("accuracy", "labels", labels, len(self.scores))).mean())
+
+    def top(self, k: int = 5) -> list[list[tuple[str, float]]]:
+        """The ``k`` best classes of each sample with their scores, best first; all of them if there are fewer."""
+        order = _largest(self.scores, min(_checks.integer("top", "k", k, 1), self.scores.shape[1]))
+        names = self.classes or [str(number) for number in range(self.scores.shape[1])]
+        values = np.take_along_axis(self.scores, order, 1)
+        rows = zip(order.tolist(), values.tolist(), strict=True)
+        return [[(names[i], value) for i, value in zip(*row, strict=True)] for row in rows]
 
 
 def nearest_neighbors(features: Any, queries: Any = None, k: int = 20) -> tuple[np.ndarray, np.ndarray]:

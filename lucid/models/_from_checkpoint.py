@@ -13,7 +13,8 @@ A safetensors file may describe its model in its metadata, as ``save_checkpoint`
 All of them are optional, and files from other libraries have none. Folders of timm and transformers say the same in
 ``config.json``, see ``weights/folder.py``. Otherwise the architecture is then read from the parameters,
 the classes are ImageNet's when one of its lists is as long, and images are prepared as for the first published
-checkpoint of the same variant and dialect.
+checkpoint of the same variant and dialect. For the image tower of an OpenCLIP checkpoint, ``open_clip_config.json``
+beside it says how.
 """
 
 import dataclasses
@@ -36,10 +37,11 @@ from lucid.models.weights.detect import (
     select_network,
     variant_of,
 )
-from lucid.models.weights.folder import load_folder, read_config
+from lucid.models.weights.folder import load_folder, read_config, read_open_clip_transform
 from lucid.models.weights.folder_config import FolderConfig
 from lucid.models.weights.load import load_checkpoint
 from lucid.models.weights.location import find_folder, names_repository
+from lucid.models.weights.open_clip_config import clip_transform
 from lucid.models.weights.save import EXTRA_OPTIONS
 from lucid.models.weights.tags import tags_of
 from lucid.nn.utils import quantization
@@ -134,13 +136,14 @@ def _from_file(path: Path, image_size: int | None) -> nn.Module:
         if "segmentation" in metadata:
             raise ValueError("it holds a UPerNet for segmentation; use models.load_segmenter, or lucid segment predict")
         if "recipe" in metadata:
-            model, variant, dialect = _from_recipe(content, metadata), "", ""
+            model, variant, dialect, training = _from_recipe(content, metadata), "", "", ""
         else:
             network = _find_network(path, content)
             model, variant = _from_shapes(network, metadata)
             dialect = network.dialect
             if network.is_projection:
                 metadata = {"classes": "[]", **metadata}
+            training = "clip_" if network.is_clip else "dinov3_" if network.is_dinov3 else ""
         if quantization.KEY in metadata:
             quantization.load_opened(model, opened)
         elif "recipe" in metadata:
@@ -149,7 +152,10 @@ def _from_file(path: Path, image_size: int | None) -> nn.Module:
             load_checkpoint(model, path)
         opened.verify()
         class_names = _class_names(model.num_classes, metadata)
-        transform = _transform(metadata, image_size) or _default_transform(variant, dialect, image_size)
+        transform = _transform(metadata, image_size)
+        if transform is None and training == "clip_":
+            transform = _clip_transform(path, variant, model.num_classes, image_size)
+        transform = transform or _default_transform(variant, dialect, image_size, training)
     except (ValueError, TypeError, RuntimeError) as error:
         raise ValueError(f"{path}: {error}") from error
     return _described(model, class_names, transform, metadata.get("model") or variant or path.stem, metadata)
@@ -171,7 +177,8 @@ def _from_folder(folder: Path, image_size: int | None, name: str) -> nn.Module:
             class_names = _class_names(model.num_classes, metadata)
         transform = _folder_transform(config, metadata)
         if transform is None:
-            transform = _default_transform(config.variant or "", config.dialect, image_size)
+            training = "dinov3_" if config.dialect == "dinov3" else ""
+            transform = _default_transform(config.variant or "", config.dialect, image_size, training)
         elif image_size is not None:
             transform = resized(transform, image_size)
     except (ValueError, TypeError) as error:
@@ -260,9 +267,19 @@ def _transform(metadata: Mapping[str, str], image_size: int | None) -> ImageTran
     return transform if image_size is None else resized(transform, image_size)
 
 
-def _default_transform(variant: str, dialect: str, image_size: int | None) -> ImageTransform:
-    """The transform of the first published checkpoint of the variant, preferably in the same dialect."""
+def _clip_transform(path: Path, variant: str, width: int, image_size: int | None) -> ImageTransform:
+    """The transform of an OpenCLIP checkpoint: its own, that of a published one of this width, or the default."""
+    found = read_open_clip_transform(path, width)
+    if found is None:
+        trainings = ((tag, tag.name.partition(".")[2]) for tag in tags_of(variant) if tag.num_classes == width)
+        found = next((transforms_for(tag) for tag, name in trainings if name.startswith("clip_")), clip_transform())
+    return found if image_size is None else resized(found, image_size)
+
+
+def _default_transform(variant: str, dialect: str, image_size: int | None, training: str = "") -> ImageTransform:
+    """The transform of the first published checkpoint of the variant, preferably of this training and dialect."""
     tags = tags_of(variant)
+    tags = [tag for tag in tags if tag.name.partition(".")[2].startswith(training)] or tags
     source = {"huggingface": "transformers"}.get(dialect, dialect)
     tags = [tag for tag in tags if tag.source == source] or tags
     if tags:

@@ -23,6 +23,7 @@ from lucid import data, memory, models, nn
 from lucid import distributed as dist
 from lucid.data import augment
 from lucid.data.transforms import DecodeImages, RandomResizedCrop
+from lucid.evaluation.view_average import transform_for
 from lucid.explain._grad_cam import coarse_map
 from lucid.models import ImageTransform, transforms_for
 from lucid.models.registry import parse
@@ -252,12 +253,13 @@ def make_trainer(
         photos.train, **share_of_batches(settings, photos.train), num_workers=2,
         batch_transform=DecodeImages(crop, 2 * size, cache_bytes=cache_bytes),
     )  # fmt: skip
-    center = DecodeImages(lambda image, rng: transform.crop(image), 2 * transform.resize_size)
+    whole = transform_for(settings.views, transform)
+    center = DecodeImages(lambda image, rng: whole.crop(image), 2 * whole.resize_size)
     sampler = dist.DistributedSampler(photos.val, shuffle=False)
     val_loader: Any = data.DataLoader(
         photos.val, settings.batch_size, sampler=sampler, num_workers=2, batch_transform=center
     )
-    if len(photos.val) * 3 * size**2 <= KEPT_BYTES:
+    if len(photos.val) * 3 * whole.image_size**2 <= KEPT_BYTES:
         val_loader = list(val_loader)
     trainer = Trainer(
         model,

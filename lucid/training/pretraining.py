@@ -63,7 +63,8 @@ class Settings(Recipe):
     crop_padding: int = setting(4, "padding in pixels before a random crop of a small image", low=0)
     val_part: float = setting(0.1, "fraction of the photos for validation if there is no val folder", low=0, below=1)
 
-    absent = frozenset({"label_smoothing", "balance", "mixup", "cutmix", "mix_switch", "test_flip"})  # need classes
+    # They need classes.
+    absent = frozenset({"label_smoothing", "balance", "mixup", "cutmix", "mix_switch", "test_flip", "tta"})
 
     def __post_init__(self) -> None:
         super().__post_init__()

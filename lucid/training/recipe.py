@@ -18,6 +18,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, TypeVar, get_args
 
+from lucid.evaluation.view_average import VIEWS
+
 Kind = TypeVar("Kind", bound="Recipe")
 Field = dataclasses.Field[Any]
 
@@ -105,7 +107,12 @@ class Recipe:
         "how larger images get one of these sizes: resized, or a random part of each",
         choices=("resize", "crop"),
     )
-    test_flip: bool = setting(False, "evaluate the mean of the outputs for an image and its mirror image")
+    test_flip: bool = setting(False, "the same as tta=flip")
+    tta: str = setting(
+        "none", "evaluate the mean of the outputs for several views: an image and its mirror image (flip), these also "
+        "moved by a pixel (shift), or crops",
+        choices=("none", *VIEWS),
+    )  # fmt: skip
 
     amp: str = setting("none", "automatic mixed precision", choices=("none", "bfloat16", "float16"))
     seed: int = setting(0, "random seed for weights, sample order and augmentation", low=0)
@@ -125,8 +132,15 @@ class Recipe:
             raise SettingError(f"min_lr must be at most lr, {self.lr:g}, got {self.min_lr:g}", "min_lr", "lr")
         if any(size < 1 for size in self.image_sizes):
             raise SettingError(f"image_sizes must be at least 1, got {min(self.image_sizes)}", "image_sizes")
+        if self.test_flip and self.tta not in ("none", "flip"):
+            raise SettingError(f"test_flip is tta=flip, but tta is {self.tta}", "test_flip", "tta")
         if not 0 < self.layer_decay <= 1:
             raise SettingError(f"layer_decay must be above 0 and at most 1, got {self.layer_decay:g}", "layer_decay")
+
+    @property
+    def views(self) -> str:
+        """The views of each image in evaluation: ``tta``, for which ``test_flip`` is the older name of one."""
+        return "flip" if self.test_flip else self.tta
 
     def settings(self) -> dict[str, Any]:
         """The values by name, those of the subclass first."""

@@ -59,7 +59,7 @@ class Settings(Recipe):
     # The loss is that of pixels, and what changes the image would have to change its mask.
     absent = frozenset({
         "label_smoothing", "balance", "augment", "erasing", "mixup", "cutmix", "mix_switch", "image_sizes", "shrink",
-        "test_flip",
+        "test_flip", "tta",
     })  # fmt: skip
 
     def __post_init__(self) -> None:
@@ -214,13 +214,14 @@ class SegmentationTrainer(Trainer):
         return {"mean_iou": self._iou}
 
     def evaluate(self) -> Evaluation:
-        """The loss, mean IoU and confusion of the pixels of the test images, each at its own size."""
+        """The loss, mean IoU, accuracy and confusion of the pixels of the test images, each at its own size."""
         evaluation = super().evaluate()
         if math.isnan(evaluation.metrics["mean_iou"]):  # no pixel counts, and rows of a history are numbers
             evaluation.metrics["mean_iou"] = 0.0
         counts = ConfusionMatrix(len(self.names))
         counts.load_state_dict(self._iou.state_dict())
-        evaluation.confusion = counts.compute().numpy()
+        evaluation.confusion = found = counts.compute().numpy()
+        evaluation.metrics["accuracy"] = float(found.trace() / max(1, found.sum()))
         return evaluation
 
     def logits(self, images: lucid.Tensor) -> lucid.Tensor:

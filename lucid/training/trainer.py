@@ -19,6 +19,7 @@ import lucid
 import lucid.nn.functional as F
 from lucid import checkpoint, nn, optim
 from lucid import distributed as dist
+from lucid.evaluation import ViewAverage
 from lucid.metrics import Accuracy, ConfusionMatrix, MeanMetric, Metric
 from lucid.training.balance import weights_of
 from lucid.training.batches import as_tensor, augmentation_asked, image_reader, test_loader, to_size, train_loader
@@ -493,8 +494,7 @@ class Trainer:
 
     def _outputs(self, inputs: lucid.Tensor) -> lucid.Tensor:
         x = inputs if self.test_transform is None else self.test_transform(inputs)
-        outputs = self.model(x)
-        return (outputs + self.model(x.flip(-1))) / 2 if self.recipe.test_flip else outputs
+        return self.model(x) if self.recipe.views == "none" else ViewAverage(self.model, self.recipe.views)(x)
 
     def _evaluation_metrics(self) -> dict[str, Metric]:
         return {}  # new ones that are not measured in training, by name

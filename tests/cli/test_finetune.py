@@ -174,7 +174,11 @@ def test_eval_only_evaluates_the_best_weights(whole, photos, few, capsys):
     )
     # Other images of the same classes, too few for a batch.
     assert finetune.main([str(few), "--weights", str(whole.out / "best.safetensors"), "--eval-only"]) == 0
-    assert "24 training and 6 validation images" in capsys.readouterr().out
+    plain = capsys.readouterr().out
+    assert "24 training and 6 validation images" in plain
+    views = ["--weights", str(whole.out / "best.safetensors"), "--eval-only", "--tta", "five_crop"]
+    assert finetune.main([str(few), *views]) == 0
+    assert capsys.readouterr().out.rpartition("loss")[2] != plain.rpartition("loss")[2]
     assert everything_in(whole.out) == before
 
 

@@ -57,7 +57,7 @@ def test_a_run_has_all_results(run):
     expected = {"best.safetensors", "last.safetensors", "history.csv", "curves.png", "report.html", "split.csv"}
     assert expected <= {one.name for one in run.iterdir()}
     rows = rows_of(run)
-    assert len(rows) == 2 and {"train_loss", "val_loss", "val_mean_iou"} <= set(rows[0])
+    assert len(rows) == 2 and {"train_loss", "val_loss", "val_mean_iou", "val_accuracy"} <= set(rows[0])
 
 
 def test_a_killed_run_ends_as_if_it_had_not_been(folder, run, tmp_path):
@@ -107,7 +107,7 @@ def test_options_that_masks_do_not_follow_are_not_listed(folder, run, capsys):
     text = capsys.readouterr().out
     absent = {
         "label_smoothing": 0.0, "balance": "none", "augment": "none", "erasing": 0.0, "mixup": 0.0, "cutmix": 0.0,
-        "mix_switch": 0.5, "image_sizes": [], "shrink": "resize", "test_flip": False,
+        "mix_switch": 0.5, "image_sizes": [], "shrink": "resize", "test_flip": False, "tta": "none",
     }  # fmt: skip
     assert not [name for name in absent if f"--{name.replace('_', '-')} " in text]
     assert "--color-jitter " in text and "--window " in text

@@ -199,6 +199,10 @@ def test_eval_only_evaluates_without_training(whole, capsys):
     assert train.main(["--out", str(whole.out), "--eval-only", "--test-flip"]) == 0
     flipped = capsys.readouterr().out.splitlines()
     assert len(flipped) == 11 and flipped[-1] != lines[-1]  # a flipped digit is not a digit
+    assert train.main(["--out", str(whole.out), "--eval-only", "--tta", "flip"]) == 0
+    assert capsys.readouterr().out.splitlines() == flipped
+    assert train.main(["--out", str(whole.out), "--eval-only", "--tta", "shift"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] != flipped[-1]
     assert {name: (whole.out / name).read_bytes() for name in before} == before
 
 

@@ -112,7 +112,15 @@ def blas(cpp):
 @pytest.mark.parametrize(
     ("rows", "inner", "columns"),
     [(4100, 40, 33), (33, 40, 4100), (130, 20, 129), (33, 16400, 65), (3, 9000, 1), (1, 1, 1), (600, 8200, 500)],
-    ids=["rows", "columns", "few rows", "a long sum", "a long sum of vectors", "one number", "a long sum of a large map"],
+    ids=[
+        "rows",
+        "columns",
+        "few rows",
+        "a long sum",
+        "a long sum of vectors",
+        "one number",
+        "a long sum of a large map",
+    ],
 )
 def test_openblas_multiplies_parts(blas, rows, inner, columns):
     a, b, bias = random(rows, inner), random(inner, columns), random(columns)

@@ -68,6 +68,7 @@ def test_the_papers_network_is_the_authors():
         ({"depths": (1, 1)}, "depths has 2 stages but dims has 3"),
         ({"mixup": 0.2}, "mixup has no effect here"),
         ({"test_flip": True}, "test_flip has no effect here"),
+        ({"tta": "shift"}, "tta has no effect here"),
         ({"min_crop": 0.0}, "min_crop must be above 0"),
         ({"model": "convnext_isotropic_small"}, "model must be a variant of ConvNeXt, such as convnextv2_atto, got"),
         ({"model": "convnextv2_atto.fcmae"}, "got convnextv2_atto.fcmae; weights takes a checkpoint"),

@@ -84,6 +84,7 @@ def test_wrong_json_is_explained(text, message):
         ({"batch_size": 10, "accumulate": 3}, ValueError, "batch_size must be a multiple of accumulate, 3, got 10"),
         ({"lr": 1e-3, "min_lr": 1e-2}, ValueError, "min_lr must be at most lr, 0.001, got 0.01"),
         ({"image_sizes": (16, 0)}, ValueError, "image_sizes must be at least 1, got 0"),
+        ({"test_flip": True, "tta": "shift"}, ValueError, "test_flip is tta=flip, but tta is shift"),
         ({"layer_decay": 0.0}, ValueError, "layer_decay must be above 0 and at most 1, got 0"),
     ],
 )

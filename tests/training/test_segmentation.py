@@ -81,6 +81,7 @@ def test_a_single_pair_is_too_few(tmp_path):
     [
         ({"min_scale": 2.0, "max_scale": 1.0}, "min_scale must be at most max_scale"),
         ({"window": 16}, "window must be 0 or at least 32"),
+        ({"tta": "flip"}, "tta has no effect here"),
         ({"model": "resnet50"}, "resnet50"),
         ({"weights": "file.safetensors"}, "mutually exclusive"),
         ({"crop_size": 31}, "crop_size must be at least 32"),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import lucid
-from lucid import data, metrics, models, nn, training
+from lucid import data, evaluation, metrics, models, nn, training
 from lucid.data import augment
 from lucid.serialization import load_with_metadata
 from lucid.training import mistakes
@@ -263,6 +263,34 @@ def test_an_evaluation_may_average_over_mirror_images():
     found = one.evaluate()
     assert found.loss == pytest.approx(nn.functional.cross_entropy(logits, y).item(), rel=1e-5)
     assert found.accuracy == pytest.approx((logits.argmax(1) == y).float().mean().item())
+
+
+@pytest.mark.parametrize("views", ["flip", "shift", "five_crop"])
+def test_an_evaluation_may_average_over_views(views):
+    one = image_trainer(tta=views)
+    x, y = (tensor[:30] for tensor in (one.train_loader.dataset.inputs, one.train_loader.dataset.targets))
+    with lucid.no_grad():
+        logits = evaluation.ViewAverage(one.model.eval(), views)(x)
+    assert one.evaluate().loss == pytest.approx(nn.functional.cross_entropy(logits, y).item(), rel=1e-5)
+    if views == "flip":
+        assert image_trainer(test_flip=True).evaluate().loss == one.evaluate().loss
+
+
+def test_a_run_from_before_the_views_resumes(tmp_path, monkeypatch):
+    """Its recipe has ``test_flip`` but no ``tta``."""
+    needs_extras()
+    stopped = image_trainer(tmp_path, test_flip=True)
+    asdict = training.resume.dataclasses.asdict
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            training.resume.dataclasses, "asdict", lambda one: {k: v for k, v in asdict(one).items() if k != "tta"}
+        )
+        stopped.is_finished = lambda: len(stopped.history) == 2
+        stopped.fit(progress=False)
+    assert "tta" not in training.resume.Checkpoints(tmp_path / "checkpoints", 10, best="accuracy", mode="max").recipe()
+    resumed = image_trainer(tmp_path, test_flip=True)
+    resumed.fit(resume="auto", progress=False)
+    assert len(resumed.history) == 4
 
 
 def test_mistakes_are_shown_where_inputs_are_images(tmp_path):

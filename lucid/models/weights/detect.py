@@ -81,6 +81,17 @@ class Network:
     is_projection: bool = False
 
     @property
+    def is_clip(self) -> bool:
+        """Whether it is the image tower of an OpenCLIP checkpoint."""
+        return self.dialect == "timm" and self.prefix.endswith("visual.trunk.")
+
+    @property
+    def is_dinov3(self) -> bool:
+        """Whether it is DINOv3's, in the names of transformers or of its authors, who also store norms of maps."""
+        names = (*self.names.values(), *self.outside)
+        return self.dialect == "dinov3" or any(name.endswith("norms.3.weight") for name in names)
+
+    @property
     def is_ema(self) -> bool:
         """Whether wrapper or prefix mark it as an exponential moving average."""
         return any(_EMA.search(one) for one in (*self.wrapper, self.prefix))

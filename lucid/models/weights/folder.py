@@ -7,9 +7,11 @@ from typing import Any
 
 from lucid import nn
 from lucid._files import read_regular
+from lucid.models.preprocessing import ImageTransform
 from lucid.models.weights.detect import MismatchError, find_networks, select_network
 from lucid.models.weights.folder_config import CONFIG, FolderConfig
 from lucid.models.weights.load import load_checkpoint
+from lucid.models.weights.open_clip_config import OPEN_CLIP_CONFIG, parse_open_clip_config
 from lucid.models.weights.timm_config import parse_timm_config
 from lucid.models.weights.transformers_config import (
     MODEL_TYPES,
@@ -49,6 +51,21 @@ def read_config(folder: Path) -> FolderConfig | None:
             transform = _parsed(preprocessor, parse_preprocessor, _read_json(preprocessor))
         return _parsed(path, parse_transformers_config, config, transform)
     return None
+
+
+def read_open_clip_transform(weights: Path, width: int) -> ImageTransform | None:
+    """The preprocessing in the ``open_clip_config.json`` beside ``weights``, of an image tower with ``width`` outputs.
+
+    None if there is no such file or if it does not say.
+
+    Raises:
+        ValueError: The file is not JSON, or a value is invalid.
+    """
+    path = weights.with_name(OPEN_CLIP_CONFIG)
+    found: ImageTransform | None = None
+    if path.exists():
+        found = _parsed(path, parse_open_clip_config, _read_json(path), width)
+    return found
 
 
 def load_folder(model: nn.Module, folder: Path, config: FolderConfig, *, same_classes: bool = True) -> dict[str, str]:

@@ -25,7 +25,7 @@ class FolderConfig:
     """A model as a folder describes it.
 
     Attributes:
-        dialect: The library that the folder is for: "timm" or "huggingface".
+        dialect: The library that the folder is for, "timm" or "huggingface"; or "dinov3" for DINOv3 in the latter.
         kind: The class of the model.
         options: Arguments of the class, besides the number of classes.
         num_classes: Outputs of the classifier; 0 if there is none.

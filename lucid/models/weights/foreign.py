@@ -43,9 +43,11 @@ _FEATURE_NORM = re.compile(r"norms?\.?([0-9])\.(weight|bias)")
 _LAST_STAGE = "3"
 _OPEN_CLIP_HEAD = {
     "proj.weight": "head.weight",
+    "proj.bias": "head.bias",
     "mlp.fc1.weight": "pre_logits.weight",
     "mlp.fc1.bias": "pre_logits.bias",
     "mlp.fc2.weight": "head.weight",
+    "mlp.fc2.bias": "head.bias",
 }
 _OWN_HEAD = re.compile(r"(?:fc|head|classifier|linear|last_linear)(?:\.(?:\d{1,2}|fc|head|linear|classifier))*\.weight")
 _DECODER = re.compile(

@@ -45,6 +45,7 @@ MAX_REDIRECTS = 10
 FILES = ("model.safetensors", "pytorch_model.bin")  # in a repository, the first that exists
 INDEX = "model.safetensors.index.json"
 _CONFIGS = ("config.json", "preprocessor_config.json")
+_OPEN_CLIP = ("open_clip_config.json", "open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 _MAX_TEXT_BYTES = 1 << 26
 
 
@@ -103,7 +104,8 @@ def download_repository(name: str, revision: str | None = None, *, weights: bool
     Args:
         name: Such as "user/name".
         revision: A branch, tag or commit; None for the main branch.
-        weights: Download the weights too: ``model.safetensors``, the shards in its index, or ``pytorch_model.bin``.
+        weights: Download the weights too: ``model.safetensors``, the shards in its index, ``pytorch_model.bin``, or
+            the files of these kinds that OpenCLIP writes.
 
     Raises:
         DownloadError: As for ``download``.
@@ -120,11 +122,12 @@ def download_repository(name: str, revision: str | None = None, *, weights: bool
     try:
         commit, is_online = _current_commit(hub, tag)
         pinned = replace(tag, revision=commit)
-        for file in _CONFIGS:
-            _from_snapshot(hub, pinned, (file,), is_online)
+        found = [_from_snapshot(hub, pinned, (file,), is_online) for file in _CONFIGS]
+        is_open_clip = found[0] is None and _from_snapshot(hub, pinned, _OPEN_CLIP[:1], is_online) is not None
         if weights:
             index = _from_snapshot(hub, pinned, (INDEX,), is_online)
-            for files in [(one.name,) for one in read_index(index)] if index else [FILES]:
+            single = FILES + (_OPEN_CLIP[1:] if is_open_clip else ())
+            for files in [(one.name,) for one in read_index(index)] if index else [single]:
                 if _from_snapshot(hub, pinned, files, is_online) is None:
                     what = f"{name} has none of {', '.join(files)}"
                     raise DownloadError(f"{display}: {what}" + ("" if is_online else " in the cache"))
@@ -151,7 +154,7 @@ def _current_commit(hub: ModuleType, tag: Tag) -> tuple[str, bool]:
             raise _offline_error(hub, tag)
         return cached, False
     try:
-        *_, metadata = _find_file(hub, tag, (*_CONFIGS, INDEX, *FILES))
+        *_, metadata = _find_file(hub, tag, (*_CONFIGS, INDEX, *FILES, _OPEN_CLIP[0]))
     except _UnreachableError:
         if cached is None:
             raise

@@ -4,6 +4,7 @@ Names depend on the source:
 
 - ``timm/convnext_tiny.fb_in1k``, also without ``timm/`` or with the prefix ``hf-hub:``: a repository on the hub;
 - ``torchvision/convnext_tiny.tv_in1k``, also without ``torchvision/``, and ``convnext_tiny.IMAGENET1K_V1``;
+- ``laion/CLIP-convnext_base_w-laion2B-s13B-b82K``: OpenCLIP's repository, for timm's copy of its image tower;
 - ``facebook/convnext-tiny-224``: a repository on the hub for Hugging Face's transformers;
 - ``official/convnext_tiny_1k_224_ema``: a file of the authors, also by its URL.
 
@@ -28,6 +29,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
 _NON_COMMERCIAL = ("cc-by-nc-4.0", "fair-noncommercial-research-license")
 
 
@@ -105,8 +107,6 @@ class Tag:
         """False for weights of masked pretraining, which have no norm in front of the classifier."""
         return not self.location.endswith(".fcmae")
 
-
-_CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 
 # Tag, classes, image size, crop_pct, crop_mode, test image size, test crop_pct, top-1 at the test size. The tags of a
 # variant are in timm's order: the first is the default.
@@ -209,6 +209,21 @@ _TIMM: tuple[tuple[str, int, int, float, str, int | None, float | None, float | 
     ("convnextv2_huge.fcmae", 0, 224, 0.875, "center", None, None, None),
 )  # fmt: skip
 
+# OpenCLIP's repositories, all of laion, and timm's names for their image towers. Source: ``hf_hub_id`` in
+# timm.models.convnext of timm 0.9.16.
+_OPEN_CLIP = {
+    "CLIP-convnext_base_w-laion2B-s13B-b82K": "convnext_base.clip_laion2b",
+    "CLIP-convnext_base_w-laion2B-s13B-b82K-augreg": "convnext_base.clip_laion2b_augreg",
+    "CLIP-convnext_base_w-laion_aesthetic-s13B-b82K": "convnext_base.clip_laiona",
+    "CLIP-convnext_base_w_320-laion_aesthetic-s13B-b82K": "convnext_base.clip_laiona_320",
+    "CLIP-convnext_base_w_320-laion_aesthetic-s13B-b82K-augreg": "convnext_base.clip_laiona_augreg_320",
+    "CLIP-convnext_large_d.laion2B-s26B-b102K-augreg": "convnext_large_mlp.clip_laion2b_augreg",
+    "CLIP-convnext_large_d_320.laion2B-s29B-b131K-ft": "convnext_large_mlp.clip_laion2b_ft_320",
+    "CLIP-convnext_large_d_320.laion2B-s29B-b131K-ft-soup": "convnext_large_mlp.clip_laion2b_ft_soup_320",
+    "CLIP-convnext_xxlarge-laion2B-s34B-b82K-augreg-soup": "convnext_xxlarge.clip_laion2b_soup",
+    "CLIP-convnext_xxlarge-laion2B-s34B-b82K-augreg-rewind": "convnext_xxlarge.clip_laion2b_rewind",
+}
+
 _TIMM_AT_224 = {
     "convnext_atto.d2_in1k": 75.7,
     "convnext_femto.d1_in1k": 77.5,
@@ -298,7 +313,7 @@ def _timm_tag(
     else:
         license = _copied_license(variant)
     found = [(authors, size, "authors"), (_TIMM_AT_224.get(name), 224, "timm"), (top1, test_size or size, "timm")]
-    mean, std = _CLIP if training.startswith("clip") else (IMAGENET_MEAN, IMAGENET_STD)
+    mean, std = (CLIP_MEAN, CLIP_STD) if training.startswith("clip") else (IMAGENET_MEAN, IMAGENET_STD)
     return Tag(
         f"timm/{name}", variant, "timm", f"timm/{name}", license, classes, size, crop, mode, mean=mean, std=std,
         test_image_size=test_size, test_crop_pct=test_crop,
@@ -359,6 +374,7 @@ def _aliases(tag: Tag) -> Iterable[str]:
 
 
 _ALIASES = {name: tag for tag in TAGS.values() for name in _aliases(tag)}
+_ALIASES |= {f"laion/{name}": TAGS[f"timm/{timm}"] for name, timm in _OPEN_CLIP.items()}
 
 
 def find_tag(name: str, caller: str = "pretrained") -> Tag:
@@ -380,6 +396,8 @@ def find_tag(name: str, caller: str = "pretrained") -> Tag:
         )
     if not revision:
         return tag
+    if wanted.startswith("laion/"):  # the copy has other revisions
+        raise ValueError(f"{caller}: {name!r} is no checkpoint of timm; from_checkpoint opens 'hf-hub:{wanted}@...'")
     if tag.source not in ("timm", "transformers"):
         raise ValueError(f"{caller}: {tag.name} is not in a hub repository, so it has no revisions, got {revision!r}")
     return replace(tag, name=f"{tag.name}@{revision}", revision=revision)

@@ -3,6 +3,7 @@
 Source: timm.models._hub (``save_config_for_hf``, ``_parse_model_cfg``), timm.models._pretrained, timm.models.convnext.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -33,6 +34,7 @@ _SAME: dict[str, Any] = {
     "stem_type": str, "head_norm_first": bool, "head_hidden_size": int, "norm_eps": _NUMBER, "output_stride": int,
 }  # fmt: skip
 _RENAMED: dict[str, Any] = {"drop_path_rate": ("drop_path", _NUMBER), "ls_init_value": ("layer_scale_init", _NUMBER)}
+_FINE_TUNED = re.compile("_ft_in(1|12|22)k")  # a classifier in place of CLIP's projection
 _LAYER_NORMS = (None, "", "layernorm", "layernorm2d")
 
 
@@ -187,7 +189,9 @@ def _class_names(config: Mapping[str, Any], described: Mapping[str, Any], num_cl
             if isinstance(names, dict):
                 return names_by_number(names, num_classes)
             return checked_names(names, key, num_classes)
-    return None if num_classes else []
+    tag = entry(described, "tag", str, "")
+    is_projection = tag.startswith("clip_") and not _FINE_TUNED.search(tag)
+    return None if num_classes and not is_projection else []
 
 
 def _transform(described: Mapping[str, Any]) -> ImageTransform | None:

@@ -1,6 +1,6 @@
 """``config.json`` and ``preprocessor_config.json`` of transformers: written for ``from_pretrained``, and read.
 
-Source: transformers.models.convnext and convnextv2 (configuration, modeling, image processing), and
+Source: transformers.models.convnext, convnextv2 and dinov3_convnext (configuration, modeling, image processing), and
 transformers.models.clip.image_processing_clip for preprocessing that ConvNextImageProcessor cannot express.
 """
 
@@ -20,16 +20,17 @@ from lucid.models.weights.folder_config import (
     stages,
 )
 from lucid.models.weights.load import HUGGINGFACE_EPS, AnyConvNeXt, layer_norms
+from lucid.models.weights.tags import CLIP_MEAN, CLIP_STD
 
 PREPROCESSOR = "preprocessor_config.json"
-MODEL_TYPES = {"convnext": ConvNeXt, "convnextv2": ConvNeXtV2}
+DINOV3 = "dinov3_convnext"
+MODEL_TYPES = {"convnext": ConvNeXt, "convnextv2": ConvNeXtV2, DINOV3: ConvNeXt}  # DINOv3's is only read
 _CLASSES = {ConvNeXt: "ConvNext", ConvNeXtV2: "ConvNextV2"}
 _EPS = 1e-6  # of every norm but the last, in the code of transformers
 _SQUASHED = 384  # px; ConvNextImageProcessor crops smaller images and squashes larger ones
 _FILTERS = {"bilinear": 2, "bicubic": 3}  # Pillow's numbers
 _DEFAULTS = {"depths": (3, 3, 9, 3), "dims": (96, 192, 384, 768)}
 _STANDARD = (0.5, 0.5, 0.5)  # IMAGENET_STANDARD_MEAN and _STD, the defaults of ConvNextImageProcessor
-_CLIP = ((0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711))
 
 
 def transformers_config(
@@ -135,15 +136,19 @@ def parse_transformers_config(config: Mapping[str, Any], transform: ImageTransfo
     options |= {
         "in_chans": entry(config, "num_channels", int, 3),
         "patch_size": entry(config, "patch_size", int, 4),
-        "head_norm_eps": entry(config, "layer_norm_eps", (int, float), HUGGINGFACE_EPS),
     }
+    is_dinov3 = config["model_type"] == DINOV3
+    if is_dinov3:  # one eps for all norms
+        options["norm_eps"] = entry(config, "layer_norm_eps", (int, float), _EPS)
+    else:
+        options["head_norm_eps"] = entry(config, "layer_norm_eps", (int, float), HUGGINGFACE_EPS)
     scale = entry(config, "layer_scale_init_value", (int, float), 1e-6)
     if kind is ConvNeXt and scale <= 0:
         options["layer_scale_init"] = 0.0
-    num_classes, names = _classes(config)
+    num_classes, names = (0, []) if is_dinov3 else _classes(config)
     has_scale = kind is ConvNeXt and scale > 0
     variant = variant_of(Architecture(kind.__name__, options["depths"], options["dims"], has_scale))
-    return FolderConfig("huggingface", kind, options, num_classes, names, transform, variant)
+    return FolderConfig("dinov3" if is_dinov3 else "huggingface", kind, options, num_classes, names, transform, variant)
 
 
 def _classes(config: Mapping[str, Any]) -> tuple[int, list[str] | None]:
@@ -178,7 +183,7 @@ def parse_preprocessor(config: Mapping[str, Any]) -> ImageTransform:
     filters = [one for one, its_number in _FILTERS.items() if its_number == number]
     if not filters:
         raise ValueError(f"'resample' must be one of {list(_FILTERS.values())}, got {number}")
-    default_mean, default_std = (_STANDARD, _STANDARD) if is_convnext else _CLIP
+    default_mean, default_std = (_STANDARD, _STANDARD) if is_convnext else (CLIP_MEAN, CLIP_STD)
     mean = entry(config, "image_mean", list, default_mean)
     std = entry(config, "image_std", list, default_std)
     if is_convnext:

@@ -1,4 +1,4 @@
-"""The configurations of folders of timm and transformers: a description of a model, or one clear error."""
+"""The configurations of folders of timm, transformers and OpenCLIP: a description of a model, or one clear error."""
 
 import copy
 import json
@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from lucid.models.preprocessing import ImageTransform
-from lucid.models.weights.folder import read_config
+from lucid.models.weights.folder import read_config, read_open_clip_transform
+from lucid.models.weights.open_clip_config import OPEN_CLIP_CONFIG
 
 from tests.fuzz.runner import scratch_file  # isort: skip
 
@@ -20,8 +21,12 @@ _VALUES = (
 
 
 def seeds() -> list[bytes]:
-    """Objects with the content of both files."""
-    found = []
+    """Objects with the content of the files."""
+    vision = {"timm_model_name": "convnext_base", "timm_proj": "linear", "image_size": 256}
+    prepared = {"mean": [0.5, 0.5, 0.5], "std": [0.5] * 3, "interpolation": "bicubic", "resize_mode": "shortest"}
+    open_clip = {"model_cfg": {"embed_dim": 640, "vision_cfg": vision}, "preprocess_cfg": prepared}
+    dinov3 = {"model_type": "dinov3_convnext", "hidden_sizes": [4] * 4, "depths": [1] * 4, "layer_norm_eps": 1e-6}
+    found = [json.dumps({OPEN_CLIP_CONFIG: open_clip}).encode(), json.dumps({"config.json": dinov3}).encode()]
     for files in json.loads(_RECORDED.read_text(encoding="utf-8")).values():
         for whose in ("lucid", "theirs"):
             both = {name.partition("/")[2]: one for name, one in files.items() if name.startswith(whose)}
@@ -64,16 +69,23 @@ def check(data: bytes) -> None:
     except (ValueError, RecursionError):
         both = None
     folder = scratch_file("config.json").parent
-    for name in ("config.json", "preprocessor_config.json"):
+    for name in ("config.json", "preprocessor_config.json", OPEN_CLIP_CONFIG):
         content = json.dumps(both.get(name, {})).encode() if isinstance(both, dict) else data
         (folder / name).write_bytes(content)
-    message = None
-    try:
-        found = read_config(folder)
-    except ValueError as error:
-        found, message = None, str(error)
-    assert message is None or (message.startswith(str(folder)) and "\n" not in message), message
+    found = _read(folder, read_config, folder)
+    transform = _read(folder, read_open_clip_transform, folder / "weights", 640)
+    assert transform is None or isinstance(transform, ImageTransform)
     if found is not None:
         assert found.class_names is None or len(found.class_names) == found.num_classes
         assert found.preprocessing is None or isinstance(found.preprocessing, ImageTransform)
         assert len(found.options["depths"]) == len(found.options["dims"]) and max(found.options["depths"]) <= 999
+
+
+def _read(folder: Path, read: Any, *arguments: Any) -> Any:
+    """What ``read`` returns, None if it raises a clear error."""
+    try:
+        return read(*arguments)
+    except ValueError as error:
+        message = str(error)
+    assert message.startswith(str(folder)) and "\n" not in message, message
+    return None
