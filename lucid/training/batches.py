@@ -192,8 +192,10 @@ def augmentation(
     return augment.Compose(steps)
 
 
-def to_size(images: lucid.Tensor, size: int, *, crop: bool) -> lucid.Tensor:
+def to_size(images: lucid.Tensor, size: int, *, crop: bool = False) -> lucid.Tensor:
     """Float images (N, C, H, W) as (N, C, size, size): resized or, with ``crop``, a random part of larger ones."""
+    if images.shape[2:] == (size, size):
+        return images
     if crop and min(images.shape[2:]) >= size:
         return augment.RandomCrop(size)(images)
     return F.interpolate(images, (size, size), mode="bilinear", antialias=True)

@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 
 import lucid
-import lucid.nn.functional as F
 from lucid import data, memory, models, nn
 from lucid import distributed as dist
 from lucid.data import augment
@@ -28,7 +27,7 @@ from lucid.explain._grad_cam import coarse_map
 from lucid.models import ImageTransform, transforms_for
 from lucid.models.registry import parse
 from lucid.models.weights.save import weights_metadata
-from lucid.training.batches import augmentation, check_batch_size, share_of_batches
+from lucid.training.batches import augmentation, check_batch_size, share_of_batches, to_size
 from lucid.training.distillation import Distillation
 from lucid.training.optimizer import gigabytes
 from lucid.training.photo_dataset import Photos, find_photos
@@ -204,9 +203,7 @@ def make_distillation(settings: Settings, classes: list[str], transform: ImageTr
             mean, std = (lucid.tensor(one).reshape(1, -1, 1, 1) for one in (transform.mean, transform.std))
             means, stds = (lucid.tensor(one).reshape(1, -1, 1, 1) for one in (own.mean, own.std))
             x = (x * std + mean - means) / stds
-        if x.shape[2:] != (own.image_size, own.image_size):
-            x = F.interpolate(x, (own.image_size, own.image_size), mode="bilinear", antialias=True)
-        return x
+        return to_size(x, own.image_size)
 
     return Distillation(
         teacher, weight=settings.distill_weight, temperature=settings.distill_temperature,

@@ -406,7 +406,7 @@ class Trainer:
                 with labels.trusting():
                     if self.transform is not None:
                         x, y = self.transform(x, y)
-                    if image_size is not None and x.shape[2:] != (image_size, image_size):
+                    if image_size is not None:
                         x = to_size(x, image_size, crop=recipe.shrink == "crop")
                     with lucid.autocast(dtype=amp_dtype, enabled=amp_dtype is not None):
                         outputs, added = (model(x), None) if distillation is None else distillation(model, x)
