@@ -10,7 +10,7 @@ has a BLAS of its own, and GPUs multiply as MLX does.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import mlx.core as mx
 
@@ -61,13 +61,14 @@ def _product_with_bias_vjp(dy: mx.array, a: mx.array, b: mx.array, bias: mx.arra
     return (*_product_vjp(dy, a, b), dy.sum(0))
 
 
-_PRODUCTS = {
-    "native": (
-        custom_vjp(lambda a, b: native.library().matmul(a, b, None), vjp=_product_vjp),
-        custom_vjp(lambda a, b, bias: native.library().matmul(a, b, bias), vjp=_product_with_bias_vjp),
-    ),
-    "divided": (
-        custom_vjp(lambda a, b: native.library().blas_matmul(a, b, None), vjp=_product_vjp),
-        custom_vjp(lambda a, b, bias: native.library().blas_matmul(a, b, bias), vjp=_product_with_bias_vjp),
-    ),
-}
+def _products(name: str) -> tuple[Callable[..., mx.array], Callable[..., mx.array]]:
+    """The product by this function of the native library, without and with a bias."""
+
+    def product(a: mx.array, b: mx.array, bias: mx.array | None = None) -> mx.array:
+        result: mx.array = getattr(native.library(), name)(a, b, bias)
+        return result
+
+    return custom_vjp(product, vjp=_product_vjp), custom_vjp(product, vjp=_product_with_bias_vjp)
+
+
+_PRODUCTS = {"native": _products("matmul"), "divided": _products("blas_matmul")}
