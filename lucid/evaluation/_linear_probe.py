@@ -8,7 +8,7 @@ import numpy as np
 
 import lucid
 from lucid import _checks, nn
-from lucid.evaluation._arrays import as_features, as_labels, require
+from lucid.evaluation._arrays import as_features, as_labels, require, softmax_rows
 from lucid.evaluation.neighbors import Predictions
 
 
@@ -45,8 +45,7 @@ class LinearProbe:
                 f"LinearProbe.predict: features must have {self.weight.shape[1]} columns, got {rows.shape[1]}"
             )
         logits = rows.astype(np.float64) @ self.weight.T + self.bias
-        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return Predictions(powers / powers.sum(axis=1, keepdims=True))
+        return Predictions(softmax_rows(logits))
 
     def linear(self) -> nn.Linear:
         """A layer with these weights: as ``model.head`` it makes a classifier of a model with such features."""

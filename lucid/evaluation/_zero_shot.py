@@ -11,7 +11,7 @@ import numpy as np
 import lucid
 import lucid.nn.functional as F
 from lucid import nn
-from lucid.evaluation._arrays import as_features
+from lucid.evaluation._arrays import as_features, softmax_rows, unit_rows
 from lucid.evaluation.features import Features
 from lucid.evaluation.neighbors import Predictions
 from lucid.evaluation.text_embeddings import TextEmbeddings
@@ -42,12 +42,11 @@ def zero_shot(images: Any, text: TextEmbeddings) -> Predictions:
         raise TypeError(f"{where}: text must be TextEmbeddings, got {type(text).__name__}")
     rows = as_features(where, "images", images.values if isinstance(images, Features) else images).astype(np.float64)
     check_width(where, text, rows.shape[1])
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    if not lengths.all():
-        raise ValueError(f"{where}: images must not have embeddings of zeros, as row {int(lengths.argmin())} has")
-    logits = text.logit_scale * (rows / lengths) @ text.directions().T
-    scores = np.exp(logits - logits.max(axis=1, keepdims=True))
-    return Predictions(scores / scores.sum(axis=1, keepdims=True), text.classes)
+    is_zero = ~rows.any(axis=1)
+    if is_zero.any():
+        raise ValueError(f"{where}: images must not have embeddings of zeros, as row {int(is_zero.argmax())} has")
+    logits = text.logit_scale * unit_rows(rows) @ text.directions().T
+    return Predictions(softmax_rows(logits), text.classes)
 
 
 class ZeroShotClassifier(nn.Module):
