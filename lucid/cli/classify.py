@@ -306,7 +306,9 @@ def predicted(
     ``averaged`` gives the probabilities, if it is not the model itself.
     """
     pixels = lucid.stack([one.pixels for one in batch])
-    values, numbers = probabilities(averaged or model, pixels).topk(min(top, len(model.class_names)), dim=1)
+    values, numbers = probabilities(model if averaged is None else averaged, pixels).topk(
+        min(top, len(model.class_names)), dim=1
+    )
     heat = explain.grad_cam(model, pixels, numbers[:, 0]) if explains else None
     for i, (one, row, classes) in enumerate(zip(batch, values.tolist(), numbers.tolist(), strict=True)):
         found = [(number, model.class_names[number], value) for number, value in zip(classes, row, strict=True)]
