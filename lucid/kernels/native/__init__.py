@@ -7,7 +7,7 @@ Compiling takes MLX's headers, which its wheel contains, nanobind, and the C++ c
     simd.h                    vectors, and conversion of half precision
     parallel.h, parallel.cpp  the threads
     primitive.h               from a struct to an operation of MLX
-    matmul.cpp                matrix products
+    matmul.h, matmul.cpp      matrix products
     blas.cpp                  matrix products by OpenBLAS
     pointwise.cpp             GELU, layer normalization, Adam
     module.cpp                what Python sees

@@ -13,8 +13,8 @@
 #include <optional>
 #include <vector>
 
+#include "matmul.h"
 #include "parallel.h"
-#include "primitive.h"
 
 namespace lucid {
 namespace {
@@ -91,13 +91,9 @@ struct Division {
   }
 };
 
-struct BlasMatMul {
+struct BlasMatMul : MatrixProduct {
   bool operator==(const BlasMatMul&) const = default;
   static constexpr const char* name = "LucidBlasMatMul";
-
-  std::vector<mx::Shape> shapes(const std::vector<mx::array>& inputs) const {
-    return {{inputs[0].shape(0), inputs[1].shape(1)}};
-  }
 
   std::function<void()> prepare(const std::vector<mx::array>& inputs, std::vector<mx::array>& outputs) const {
     allocate(outputs[0]);

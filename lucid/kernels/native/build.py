@@ -38,7 +38,7 @@ _SOURCES = (
     "depthwise_conv2d/depthwise_conv2d.cpp", "native/blas.cpp", "native/matmul.cpp", "native/module.cpp",
     "native/parallel.cpp", "native/pointwise.cpp",
 )  # fmt: skip
-_HEADERS = ("native/parallel.h", "native/primitive.h", "native/simd.h")
+_HEADERS = ("native/matmul.h", "native/parallel.h", "native/primitive.h", "native/simd.h")
 _COMPILERS = ("g++", "clang++") if sys.platform == "linux" else ("clang++", "g++")
 # No -ffast-math: NaN and infinity stay what they are. Only multiplications and additions are contracted.
 _OPTIONS = (

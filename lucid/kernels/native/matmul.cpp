@@ -12,8 +12,8 @@
 #include <optional>
 #include <vector>
 
+#include "matmul.h"
 #include "parallel.h"
-#include "primitive.h"
 
 namespace lucid {
 namespace {
@@ -77,14 +77,10 @@ void multiply_rows(int rows, Matrix a, int64_t a_tile, Matrix b, int64_t count, 
   }
 }
 
-struct MatMul {
+struct MatMul : MatrixProduct {
   bool has_bias;
   bool operator==(const MatMul&) const = default;
   static constexpr const char* name = "LucidMatMul";
-
-  std::vector<mx::Shape> shapes(const std::vector<mx::array>& inputs) const {
-    return {{inputs[0].shape(0), inputs[1].shape(1)}};
-  }
 
   std::function<void()> prepare(const std::vector<mx::array>& inputs, std::vector<mx::array>& outputs) const {
     allocate(outputs[0]);
@@ -196,7 +192,7 @@ std::vector<mx::array> matmul_inputs(const mx::array& a, const mx::array& b, con
 mx::array matmul(const mx::array& a, const mx::array& b, const std::optional<mx::array>& bias) {
   auto inputs = matmul_inputs(a, b, bias);
   require(b.shape(1) >= LANES, "lucid: b must have a vector of columns");
-  return apply(MatMul{bias.has_value()}, std::move(inputs), {mx::float32})[0];
+  return apply(MatMul{{}, bias.has_value()}, std::move(inputs), {mx::float32})[0];
 }
 
 }  // namespace lucid

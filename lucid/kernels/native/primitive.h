@@ -14,7 +14,6 @@
 #pragma once
 
 #include <functional>
-#include <optional>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -107,9 +106,6 @@ struct LikeFirstInput {
     return for_type(inputs[0].dtype(), static_cast<const Operation&>(*this), inputs, outputs);
   }
 };
-
-// a, b and bias as operations of matrix products take them, checked; in matmul.cpp.
-std::vector<mx::array> matmul_inputs(const mx::array& a, const mx::array& b, const std::optional<mx::array>& bias);
 
 inline void require(bool condition, const char* message) {
   if (!condition) throw std::invalid_argument(message);
