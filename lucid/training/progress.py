@@ -133,13 +133,16 @@ class _AboveTheBar(io.TextIOBase):
         return self._stream.encoding
 
 
-def epoch_line(title: str, row: dict[str, Any], unit: str, *, is_best: bool = False, seconds_left: float = 0) -> str:
+def epoch_line(
+    title: str, row: dict[str, Any], unit: str, monitor: str = "", *, is_best: bool = False, seconds_left: float = 0
+) -> str:
     """An epoch in a line of at most 80 columns, if its main results fit in one.
 
     ``epoch 3/9: loss 0.412 91.2%; test 0.389 92.14% best; 812 images/s; 12 min left``. What does not fit is left out:
-    first metrics other than loss and accuracy, then the speed. "waiting 12%" is the share of the time spent waiting for
-    data, if it is above 5 %.
+    first metrics other than the loss and that in the column ``monitor``, or else the accuracy, then the speed.
+    "waiting 12%" is the share of the time spent waiting for data, if it is above 5 %.
     """
+    monitored = monitor.partition("_")[2]
     splits: dict[str, dict[str, float]] = {}
     for column, value in row.items():
         split, _, name = column.partition("_")
@@ -147,10 +150,12 @@ def epoch_line(title: str, row: dict[str, Any], unit: str, *, is_best: bool = Fa
             splits.setdefault(split, {})[name] = value
 
     def results(split: str, values: dict[str, float], only_main: bool) -> str:
-        main = [_number(name, values[name], split != "train") for name in ("loss", "accuracy") if name in values]
-        others = [f"{n.replace('_', ' ')} {_number(n, v)}" for n, v in values.items() if n not in ("loss", "accuracy")]
+        is_named = monitored in values and monitored not in ("loss", "accuracy")
+        unnamed = ("loss",) if is_named else ("loss", "accuracy")
+        named = [name for name in values if name not in unnamed and not (only_main and name != monitored)]
+        main = [_number(name, values[name], split != "train") for name in unnamed if name in values]
         text = " ".join(["loss" if split == "train" else split, *main])
-        return ", ".join([text, *([] if only_main else others)])
+        return ", ".join([text, *(f"{n.replace('_', ' ')} {_number(n, values[n])}" for n in named)])
 
     *_, last = splits
     waiting = f"waiting {row['waiting']:.0%}" if row["waiting"] > MENTIONED_WAITING else ""

@@ -315,7 +315,8 @@ class Trainer:
             if progress:
                 left = float(np.median([one["seconds"] for one in self.history])) * (epochs_left - 1)
                 is_best = best_row(self.history, *self.monitor) is row
-                print(epoch_line(title, row, self.unit, is_best=is_best, seconds_left=left), flush=True)
+                line = epoch_line(title, row, self.unit, self.monitor[0], is_best=is_best, seconds_left=left)
+                print(line, flush=True)
         if self.checkpoints is not None:
             self.checkpoints.save(self)
         return True
@@ -378,9 +379,8 @@ class Trainer:
 
     def _close_loader(self) -> None:
         """Stop the threads that read ahead for the next epoch."""
-        batches: Any = self.batches
-        self.batches = None
-        if hasattr(batches, "close"):
+        batches, self.batches = self.batches, None
+        if batches is not None and hasattr(batches, "close"):
             batches.close()
 
     def make_step(self) -> Callable[[lucid.Tensor, lucid.Tensor], None]:

@@ -4,6 +4,7 @@ import io
 import re
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -34,7 +35,8 @@ def terminal(monkeypatch):
     return shown
 
 
-def test_the_bar_shows_results_and_the_end_of_the_run(terminal):
+def test_the_bar_shows_results_and_the_end_of_the_run(terminal, monkeypatch):
+    monkeypatch.setattr(progress, "time", SimpleNamespace(perf_counter=lambda: 100.0))
     with progress.ProgressBar("epoch 2/3", 10, progress.Clock(steps=4), epochs_left=2) as one:
         one.start -= 3
         one.show(progress.Clock(steps=7), {"loss": 0.5, "accuracy": 0.25, "mean_error": 1.0})
@@ -102,6 +104,16 @@ def test_the_line_of_an_epoch_fits_in_80_columns():
     ]:
         line = progress.epoch_line("epoch 113/300", {**ROW, **more}, "samples", is_best=True, seconds_left=9000)
         assert line == wanted and len(line) <= 80
+
+
+def test_the_metric_that_decides_which_epoch_is_best_always_shows():
+    row = {**ROW, "val_mean_iou": 0.8766}
+    line = progress.epoch_line("epoch 113/300", row, "samples", "val_mean_iou", is_best=True, seconds_left=9000)
+    assert line == "epoch 113/300: loss 0.412 91.2%; val 0.500, mean iou 0.877 best; 2.5 h left"
+    assert len(line) <= 80
+    for shown in ("val_accuracy", "val_loss"):  # these need no name
+        line = progress.epoch_line("epoch 3/9", ROW, "samples", shown)
+        assert line == "epoch 3/9: loss 0.412 91.2%; val 0.500 92.14%; 8,123 samples/s"
 
 
 def test_metrics_of_one_s_own_are_shown_where_they_fit():
