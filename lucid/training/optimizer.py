@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import mlx.core as mx
+
 from lucid import memory, models, nn, optim
 from lucid.training.recipe import Recipe, SettingError
 
@@ -74,9 +76,13 @@ def _group(name: str, parameter: nn.Parameter, recipe: Recipe) -> dict[str, Any]
 
 
 def _with_muon_apart(recipe: Recipe, groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """``groups`` split into those for Muon, which has all matrices but the last, and those for AdamW."""
-    matrices = [p for group in groups for p in group["params"] if p.ndim == 2][:-1]
-    own = {id(p) for p in matrices}
+    """``groups`` split into those for Muon, which has the weights of hidden layers that mix channels, and for AdamW.
+
+    These are all matrices and kernels of convolutions but the last, a first convolution and depthwise kernels.
+    """
+    weights = [p for group in groups for p in group["params"] if p.ndim > 1]
+    first = 1 if weights and weights[0].ndim > 2 else 0
+    own = {id(p) for p in weights[first:-1] if p.ndim == 2 or p.shape[1] > 1}
     split = []
     for group in groups:
         for is_muon in (False, True):
@@ -95,7 +101,7 @@ class MuonWithAdamW(optim.AdamW):
     """Muon for the groups that set ``muon``, AdamW for the others: one optimizer with one state.
 
     The updates of Muon have the size of AdamW's, so both use the same learning rates. A group of Muon takes its
-    momentum from ``betas[0]``.
+    momentum from ``betas[0]``. The kernel of a convolution counts as the matrix that it is for each part of an image.
     """
 
     state_names = (*optim.AdamW.state_names, *optim.Muon.state_names)  # type: ignore[assignment]
@@ -109,7 +115,18 @@ class MuonWithAdamW(optim.AdamW):
             _MUON._check(self, group)
 
     def _rule(self, group: Any) -> Any:
-        return _MUON._rule(self, group) if group["muon"] else super()._rule(group)
+        if not group["muon"]:
+            return super()._rule(group)
+        matrix_rule = _MUON._rule(self, group)
+
+        def rule(gradient: mx.array, parameter: mx.array, state: dict[str, mx.array]) -> mx.array:
+            shape, name = parameter.shape, "momentum_buffer"
+            own = {name: state[name].reshape(shape[0], -1)} if name in state else {}
+            updated = matrix_rule(gradient.reshape(shape[0], -1), parameter.reshape(shape[0], -1), own)
+            state[name] = own[name].reshape(shape)
+            return updated.reshape(shape)
+
+        return rule
 
 
 def make_optimizer(recipe: Recipe, groups: list[dict[str, Any]]) -> optim.Optimizer:

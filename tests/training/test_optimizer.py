@@ -70,15 +70,36 @@ def muon_recipe(**settings):
     return Recipe(optimizer="muon", lr=0.01, weight_decay=0.1, momentum=0.8, beta2=0.98, **settings)
 
 
-def test_muon_has_all_matrices_but_the_last_and_adamw_the_rest():
+def test_muon_has_the_hidden_layers_that_mix_channels_and_adamw_the_rest():
     model = models.ConvNeXt(3, (1, 1), (4, 8), in_chans=1, patch_size=2)
     groups = optimizer.parameter_groups(muon_recipe(), model)
     own = {name for group in groups if group["muon"] for name in group["param_names"]}
-    assert own == {f"stages.{i}.0.pwconv{j}.weight" for i in (0, 1) for j in (1, 2)}
+    linear = {f"stages.{i}.0.pwconv{j}.weight" for i in (0, 1) for j in (1, 2)}
+    assert own == linear | {"downsample_layers.1.1.weight"}
     assert sorted(name for group in groups for name in group["param_names"]) == sorted(
         name for name, _ in model.named_parameters()
     )
     assert {(g["muon"], g["weight_decay"]) for g in groups} == {(True, 0.1), (False, 0.1), (False, 0.0)}
+
+
+def test_muon_takes_the_kernel_of_a_convolution_as_a_matrix():
+    lucid.manual_seed(0)
+    x, y = lucid.randn(6, 2, 5, 5), lucid.randint(0, 3, (6,))
+    model = nn.Sequential(nn.Conv2d(2, 4, 1), nn.Conv2d(4, 6, 2), nn.Flatten(), nn.Linear(96, 3))
+    kernel, recipe = model[1].weight, muon_recipe()
+    both = optimizer.make_optimizer(recipe, optimizer.parameter_groups(recipe, model))
+    matrix = nn.Parameter(kernel.detach().reshape(6, 16))
+    muon = lucid.optim.Muon([matrix], 0.01, 0.1, 0.8, adjust_lr_fn="match_rms_adamw")
+    for _ in range(3):
+        model.zero_grad()
+        nn.functional.cross_entropy(model(x), y).backward()
+        matrix.grad = kernel.grad.reshape(6, 16)
+        both.step(), muon.step()
+        np.testing.assert_allclose(
+            kernel.detach().reshape(6, 16).numpy(), matrix.detach().numpy(), rtol=1e-5, atol=1e-6
+        )
+    assert both.state[kernel]["momentum_buffer"].shape == kernel.shape
+    assert "momentum_buffer" not in both.state[model[0].weight]
 
 
 def test_muon_with_adamw_does_what_the_two_do():
