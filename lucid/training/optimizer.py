@@ -76,13 +76,13 @@ def _group(name: str, parameter: nn.Parameter, recipe: Recipe) -> dict[str, Any]
 
 
 def _with_muon_apart(recipe: Recipe, groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """``groups`` split into those for Muon, which has the weights of hidden layers that mix channels, and for AdamW.
+    """``groups`` split into those for Muon, which has all matrices and kernels but the last and a first convolution's.
 
-    These are all matrices and kernels of convolutions but the last, a first convolution and depthwise kernels.
+    AdamW has the others.
     """
     weights = [p for group in groups for p in group["params"] if p.ndim > 1]
     first = 1 if weights and weights[0].ndim > 2 else 0
-    own = {id(p) for p in weights[first:-1] if p.ndim == 2 or p.shape[1] > 1}
+    own = {id(p) for p in weights[first:-1]}
     split = []
     for group in groups:
         for is_muon in (False, True):
@@ -101,7 +101,8 @@ class MuonWithAdamW(optim.AdamW):
     """Muon for the groups that set ``muon``, AdamW for the others: one optimizer with one state.
 
     The updates of Muon have the size of AdamW's, so both use the same learning rates. A group of Muon takes its
-    momentum from ``betas[0]``. The kernel of a convolution counts as the matrix that it is for each part of an image.
+    momentum from ``betas[0]``. The kernel of a convolution
+    counts as a matrix with a row for each output channel.
     """
 
     state_names = (*optim.AdamW.state_names, *optim.Muon.state_names)  # type: ignore[assignment]

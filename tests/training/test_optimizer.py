@@ -70,12 +70,12 @@ def muon_recipe(**settings):
     return Recipe(optimizer="muon", lr=0.01, weight_decay=0.1, momentum=0.8, beta2=0.98, **settings)
 
 
-def test_muon_has_the_hidden_layers_that_mix_channels_and_adamw_the_rest():
+def test_muon_has_the_matrices_and_kernels_of_hidden_layers_and_adamw_the_rest():
     model = models.ConvNeXt(3, (1, 1), (4, 8), in_chans=1, patch_size=2)
     groups = optimizer.parameter_groups(muon_recipe(), model)
     own = {name for group in groups if group["muon"] for name in group["param_names"]}
     linear = {f"stages.{i}.0.pwconv{j}.weight" for i in (0, 1) for j in (1, 2)}
-    assert own == linear | {"downsample_layers.1.1.weight"}
+    assert own == linear | {"downsample_layers.1.1.weight", "stages.0.0.dwconv.weight", "stages.1.0.dwconv.weight"}
     assert sorted(name for group in groups for name in group["param_names"]) == sorted(
         name for name, _ in model.named_parameters()
     )
