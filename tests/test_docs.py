@@ -68,6 +68,25 @@ def test_the_page_of_a_model_describes_its_architecture(tools):
     assert architecture.section(lucid.models.Tag) == ""
 
 
+def test_the_picture_of_views_says_what_they_are(tools):
+    pytest.importorskip("PIL", reason="images are drawn with Pillow")
+    pytest.importorskip("matplotlib", reason="its font is used")
+    draw_views = importlib.import_module("draw_views")
+    crops = ["top left", "top right", "bottom left", "bottom right", "center"]
+    shifts = [("", "1/4"), ("↘ 1 px", "1/8"), ("↖ 1 px", "1/8")]
+    expected = {
+        "flip": [("", mirrored, "1/2") for mirrored in (False, True)],
+        "shift": [(place, mirrored, weight) for place, weight in shifts for mirrored in (False, True)],
+        "five_crop": [(place, False, "1/5") for place in crops],
+        "ten_crop": [(place, mirrored, "1/10") for place in crops for mirrored in (False, True)],
+    }
+    for name, rows in expected.items():
+        image, views = draw_views.views_of(name)
+        assert [(*draw_views.describe(image, view), str(weight)) for weight, view in views] == rows
+    picture = draw_views.draw()
+    assert len(picture.getcolors()) > 50 and min(picture.size) > 900
+
+
 def test_every_guide_is_in_the_navigation():
     navigation = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").split("\nnav:\n")[1]
     guides = {path.name for path in (ROOT / "docs").glob("*.md")}

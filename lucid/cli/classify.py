@@ -43,15 +43,16 @@ from typing import Any
 from PIL import Image
 
 import lucid
-from lucid import explain, memory, models, nn
+from lucid import explain, memory, nn
 from lucid._files import write_atomically
-from lucid.cli._common import Parser, add_bits_option, add_device_option, positive, quantize, run_job, use_device
+from lucid.cli._common import Parser, add_bits_option, add_device_option, positive, run_job, use_device
+from lucid.cli.classifier import add_text_embeddings_option, load_classifier, predicted
 from lucid.cli.contact_sheet import Caption, ContactSheet, shrunk
 from lucid.cli.photos import Prepared, Skipped, find_photos, prepared
 from lucid.cli.results import CsvWriter, JsonWriter, Lines, Predictions, TextWriter, Writer, uninterrupted
 from lucid.cli.sorted_copies import SortedCopies, put
 from lucid.data.image_folder import IMG_EXTENSIONS
-from lucid.evaluation import TextEmbeddings, ViewAverage, ZeroShotClassifier
+from lucid.evaluation import ViewAverage
 from lucid.evaluation.view_average import VIEWS
 from lucid.training.optimizer import gigabytes
 from lucid.training.photo_dataset import printable
@@ -85,10 +86,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--sheet", type=Path, metavar="FILE", help="write a contact sheet of images and predictions (PNG, JPEG or WebP)"
     )
-    parser.add_argument(
-        "--text-embeddings", type=Path, metavar="FILE",
-        help="classify with an image tower of CLIP and these embeddings of the class names (.safetensors or .npy)",
-    )  # fmt: skip
+    add_text_embeddings_option(parser)
     parser.add_argument(
         "--tta", choices=VIEWS,
         help="average the outputs for several views of each image: mirrored, shifted by a pixel, or crops",
@@ -176,16 +174,7 @@ def classify(args: argparse.Namespace) -> int:
     check_outputs(args)
     entries = find_photos(args.images, [one for one in (args.copy_to, args.explain) if one is not None])
     check_no_photo_is_replaced(args, entries)
-    text = None if args.text_embeddings is None else TextEmbeddings.load(args.text_embeddings)
-    model = models.from_checkpoint(args.model, image_size=args.image_size)
-    quantize(model, args.bits)
-    if text is not None:
-        model = with_texts(model, text, args.text_embeddings)
-    if not model.class_names:
-        raise ValueError(
-            f"--model {args.model} has no classifier; its outputs are features, which a CLIP model can compare with "
-            "--text-embeddings"
-        )
+    model = load_classifier(args.model, texts=args.text_embeddings, image_size=args.image_size, bits=args.bits)
     averaged = model if args.tta is None else ViewAverage(model, args.tta)
     model.preprocessing = averaged.preprocessing
     size = model.preprocessing.image_size
@@ -216,14 +205,6 @@ def classify(args: argparse.Namespace) -> int:
         if results.done:
             print(results.summary(), file=sys.stderr)
     return results.classified
-
-
-def with_texts(model: nn.Module, text: TextEmbeddings, path: Path) -> nn.Module:
-    """A classifier from an image tower and the texts in ``path``."""
-    try:
-        return ZeroShotClassifier(model, text)
-    except ValueError as error:
-        raise ValueError(f"{path}: {str(error).partition(': ')[2]}") from None
 
 
 def check_outputs(args: argparse.Namespace) -> None:
@@ -296,30 +277,6 @@ def in_batches(images: Iterator[Prepared | Skipped], size: int, results: Results
             batch = []
     if batch:
         yield batch
-
-
-def predicted(
-    model: nn.Module, batch: list[Prepared], top: int, explains: bool, averaged: nn.Module | None = None
-) -> Iterator[tuple[Prepared, Predictions, lucid.Tensor | None]]:
-    """Each image with its most probable classes, and a heat map (H, W) of the best one.
-
-    ``averaged`` gives the probabilities, if it is not the model itself.
-    """
-    pixels = lucid.stack([one.pixels for one in batch])
-    values, numbers = probabilities(model if averaged is None else averaged, pixels).topk(
-        min(top, len(model.class_names)), dim=1
-    )
-    heat = explain.grad_cam(model, pixels, numbers[:, 0]) if explains else None
-    for i, (one, row, classes) in enumerate(zip(batch, values.tolist(), numbers.tolist(), strict=True)):
-        found = [(number, model.class_names[number], value) for number, value in zip(classes, row, strict=True)]
-        yield one, found, None if heat is None else heat[i]
-
-
-def probabilities(model: nn.Module, pixels: lucid.Tensor) -> lucid.Tensor:
-    """The probability of each class, (N, classes)."""
-    with lucid.no_grad():
-        result: lucid.Tensor = model(pixels).softmax(dim=1)
-    return result
 
 
 def main(argv: list[str] | None = None) -> int:

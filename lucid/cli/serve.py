@@ -3,10 +3,14 @@
     lucid serve runs/photos                        # http://127.0.0.1:7860
     lucid serve convnext_tiny.fb_in1k --port 8000
     lucid serve mine.safetensors --top 3 --open    # opens the browser
+    lucid serve convnext_base.clip_laion2b --text-embeddings pets.safetensors   # zero-shot, as in lucid classify
 
 The server listens on 127.0.0.1 only, and answers no requests for other host names. Photos are decoded as by lucid
 classify, kept in a temporary folder until the server stops, and sent nowhere: the page may load nothing from other
 hosts, which the browser enforces, and Gradio's telemetry is switched off. The heat map is Grad-CAM's.
+
+With --text-embeddings the classes are the texts in the file: the probabilities compare the photo with these texts only,
+and the heat map shows what in the photo resembles the best one.
 
 Ctrl-C stops the server. The exit code is 0 then, 1 if a download fails, and 2 for a usage error.
 Requires pip install "lucid-mlx[serve]".
@@ -29,9 +33,10 @@ from PIL import Image
 
 from lucid import explain, models, nn
 from lucid.cli._common import Parser, add_device_option, message_of, positive, use_device
-from lucid.cli.classify import predicted
+from lucid.cli.classifier import add_text_embeddings_option, load_classifier, predicted
 from lucid.cli.photos import Skipped, prepare
 from lucid.data.image_folder import num_cores
+from lucid.evaluation import ZeroShotClassifier
 
 HOST = "127.0.0.1"
 _NAMES = (HOST, "localhost")
@@ -44,6 +49,7 @@ _MISSING = 'lucid serve needs gradio, which is not installed: pip install "lucid
 _FONTS = ["system-ui", "sans-serif"]  # nothing to load
 _STYLE = ".gradio-container { max-width: 960px !important; margin: auto; }"
 _TEXT = "Drop a photo. It stays on this computer. The heat map shows what the most probable class is based on."
+_ZERO_SHOT = "The classes are texts, and the probabilities compare a photo with these texts only."
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -58,6 +64,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=port, default=7860, metavar="N", help="port (default: 7860; 0 takes a free one)")
     parser.add_argument("--image-size", type=positive, metavar="PX", help="image size, if other than the model's own")
     parser.add_argument("--top", type=positive, default=5, metavar="N", help="classes to show (default: 5)")
+    add_text_embeddings_option(parser)
     parser.add_argument("--open", action="store_true", help="open the page in the browser")
     add_device_option(parser)
     return parser
@@ -119,6 +126,12 @@ class LocalOnly:
         await with_policy({"type": "http.response.body", "body": b"This page is served to this computer only.\n"})
 
 
+def introduction(model: nn.Module) -> str:
+    """The text at the top of the page, as Markdown."""
+    texts = f" {_ZERO_SHOT}" if isinstance(model, ZeroShotClassifier) else ""
+    return f"## {model.checkpoint_name}\n\n{len(model.class_names)} classes.{texts} {_TEXT}"
+
+
 def make_page(gradio: Any, model: nn.Module, top: int) -> Any:
     """The page, a ``gradio.Blocks``."""
 
@@ -131,7 +144,7 @@ def make_page(gradio: Any, model: nn.Module, top: int) -> Any:
             raise gradio.Error(str(error), print_exception=False) from None
 
     with gradio.Blocks(title=f"Lucid: {model.checkpoint_name}", analytics_enabled=False) as page:
-        gradio.Markdown(f"## {model.checkpoint_name}\n\n{len(model.class_names)} classes. {_TEXT}")
+        gradio.Markdown(introduction(model))
         with gradio.Row():
             with gradio.Column():
                 photo = gradio.File(label="Photo", type="filepath")
@@ -151,14 +164,12 @@ def serve(args: argparse.Namespace) -> None:
     """Serve the page until Ctrl-C.
 
     Raises:
-        ValueError: The model has no classifier, or the port is in use.
+        ValueError: The model has no classifier, the file of texts does not fit, or the port is in use.
         ImportError: Gradio is not installed.
     """
     gradio, uvicorn, fastapi = load_gradio()
     number = free_port(args.port)
-    model = models.from_checkpoint(args.model, image_size=args.image_size)
-    if not model.class_names:
-        raise ValueError(f"{args.model} has no classifier; its outputs are features")
+    model = load_classifier(args.model, texts=args.text_embeddings, image_size=args.image_size)
     if model.in_chans not in (1, 3):
         raise ValueError(f"{args.model} expects {model.in_chans}-channel images; only 1 and 3 channels are supported")
     with tempfile.TemporaryDirectory(prefix="lucid-serve-") as folder:

@@ -23,7 +23,7 @@ from lucid.models.preprocessing import ImageTransform
 pytest.importorskip("PIL", reason="images are read with Pillow")
 
 from lucid import data
-from lucid.cli import classify, photos
+from lucid.cli import classifier, classify, photos
 from tests.cli import mixed_photos
 
 ROOT = Path(__file__).parents[2]
@@ -186,7 +186,7 @@ def test_decoding_overlaps_with_the_model(capsys, folder, weights, monkeypatch):
     root, _ = folder
     overlapped = threading.Event()
     computing = threading.Event()
-    prepare, compute = photos.prepare, classify.probabilities
+    prepare, compute = photos.prepare, classifier.probabilities
 
     def preparing(*arguments):
         if computing.is_set():
@@ -199,7 +199,7 @@ def test_decoding_overlaps_with_the_model(capsys, folder, weights, monkeypatch):
         return compute(*arguments)
 
     monkeypatch.setattr(photos, "prepare", preparing)
-    monkeypatch.setattr(classify, "probabilities", computing_)
+    monkeypatch.setattr(classifier, "probabilities", computing_)
     assert run(capsys, root, "--model", weights, "--json", "--batch-size", 4)[0] == 0
 
 

@@ -17,6 +17,7 @@ def test_these_are_the_examples():
     names = {path.stem for path in EXAMPLES}
     assert names == {
         "classify_photo", "custom_kernel", "distributed", "draw_shapes", "finetune_photos", "train_cifar10",
+        "zero_shot_cloth",
     }  # fmt: skip
 
 
@@ -28,7 +29,9 @@ def test_an_example_is_short_and_documented(path):
     assert f"python examples/{path.name}" in docstring and "Prints" in docstring
 
 
-@pytest.mark.parametrize("name", ["classify_photo", "distributed", "draw_shapes", "finetune_photos", "train_cifar10"])
+@pytest.mark.parametrize(
+    "name", ["classify_photo", "distributed", "draw_shapes", "finetune_photos", "train_cifar10", "zero_shot_cloth"]
+)
 def test_help_is_shown(name):
     command = [sys.executable, "-W", "error", str(ROOT / "examples" / f"{name}.py"), "--help"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
