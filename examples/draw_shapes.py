@@ -1,7 +1,8 @@
 """Draw a small data set for semantic segmentation: shapes on textures, with a mask for each image.
 
     python examples/draw_shapes.py shapes --count 500          # writes shapes/images, shapes/masks, shapes/classes.txt
-    lucid segment train shapes --no-pretrained --model convnext_atto --crop-size 96 --channels 64
+    lucid segment train shapes --no-pretrained --depths 2 2 2 --dims 32 64 128 --patch-size 2 --channels 32 \\
+        --crop-size 64 --min-scale 0.8 --max-scale 1.25 --batch-size 8 --epochs 60
 
 Prints the number of images. Needs pip install "lucid-mlx[vision]".
 """
@@ -40,11 +41,11 @@ def shape(number: int, rng: np.random.Generator, height: int, width: int, radius
 
 
 def draw(rng: np.random.Generator, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """An image (H, W, 3) of uint8 with one to four shapes, and its mask (H, W)."""
+    """An image (H, W, 3) of uint8 with one to three shapes, and its mask (H, W)."""
     image, mask = texture(rng, height, width), np.zeros((height, width), np.uint8)
-    for _ in range(rng.integers(1, 5)):
+    for _ in range(rng.integers(1, 4)):
         number = int(rng.integers(1, len(CLASSES)))
-        inside = shape(number, rng, height, width, rng.uniform(0.15, 0.3) * min(height, width))
+        inside = shape(number, rng, height, width, rng.uniform(0.22, 0.4) * min(height, width))
         image = np.where(inside[..., None], texture(rng, height, width), image)
         mask[inside] = number
     return np.rint(image.clip(0, 255)).astype(np.uint8), mask
@@ -55,7 +56,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("folder", type=Path, help="where to write them")
     parser.add_argument("--count", type=int, default=500, help="number of images (default: 500)")
     parser.add_argument(
-        "--size", type=int, nargs=2, default=(96, 128), metavar=("H", "W"), help="in px (default: 96 128)"
+        "--size", type=int, nargs=2, default=(64, 64), metavar=("H", "W"), help="in px (default: 64 64)"
     )
     parser.add_argument("--seed", type=int, default=0, help="default: 0")
     args = parser.parse_args(argv)

@@ -30,7 +30,7 @@ from lucid.models.variants import VARIANTS
 from lucid.models.weights.save import extra_options, weights_metadata
 from lucid.training.batches import augmentation, check_batch_size, share_of_batches
 from lucid.training.photo_dataset import Photos, find_unlabeled
-from lucid.training.recipe import Recipe, SettingError, setting
+from lucid.training.recipe import Recipe, SettingError, check_stages, setting
 from lucid.training.reconstructions import Reconstructions
 from lucid.training.run_folder import RunFolder
 from lucid.training.small_images import DATASETS, TITLES, load_datasets
@@ -68,9 +68,7 @@ class Settings(Recipe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if bool(self.depths) != bool(self.dims) or len(self.depths) != len(self.dims):
-            message = f"depths has {len(self.depths)} stages but dims has {len(self.dims)}"
-            raise SettingError(message, "depths", "dims")
+        check_stages(self.depths, self.dims)
         if self.val_part == 0 or self.min_crop == 0:
             name = "min_crop" if self.val_part else "val_part"
             raise SettingError(f"{name} must be above 0", name)

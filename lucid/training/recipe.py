@@ -47,6 +47,12 @@ def setting(default: Any, help: str, **limits: Any) -> Any:
     return field(default=default, metadata={"help": help, **limits})
 
 
+def check_stages(depths: tuple[int, ...], dims: tuple[int, ...]) -> None:
+    """Raise SettingError if ``depths`` and ``dims`` are not those of equally many stages."""
+    if len(depths) != len(dims):
+        raise SettingError(f"depths has {len(depths)} stages but dims has {len(dims)}", "depths", "dims")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """The settings that determine the result of a run, besides the data and the model. Checkpoints store them.

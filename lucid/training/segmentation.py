@@ -32,7 +32,7 @@ from lucid.models.registry import parse
 from lucid.models.weights.upernet import segmenter_metadata
 from lucid.training.batches import check_batch_size, share_of_batches
 from lucid.training.evaluation import Evaluation
-from lucid.training.recipe import Recipe, SettingError, setting
+from lucid.training.recipe import Recipe, SettingError, check_stages, setting
 from lucid.training.report import Gallery, Sample
 from lucid.training.run_folder import RunFolder
 from lucid.training.trainer import Trainer
@@ -48,6 +48,9 @@ class Settings(Recipe):
     model: str = setting("convnext_tiny.fb_in1k", "backbone: a variant or published checkpoint")
     pretrained: bool = setting(True, "start from pretrained weights of the backbone")
     weights: str = setting("", "start from this ConvNeXt checkpoint file instead of --model")
+    depths: tuple[int, ...] = setting((), "blocks per stage of an untrained backbone; none: those of the variant")
+    dims: tuple[int, ...] = setting((), "channels per stage of an untrained backbone; none: those of the variant")
+    patch_size: int = setting(4, "stride of an untrained backbone's stem; 2 for small images", low=1)
     channels: int = setting(512, "channels inside the head", low=1)
     auxiliary_weight: float = setting(0.4, "weight of the auxiliary head's loss; 0: no such head", low=0)
     crop_size: int = setting(512, "size of a training crop in pixels", low=32)
@@ -69,6 +72,12 @@ class Settings(Recipe):
             raise SettingError(message, "min_scale", "max_scale")
         if self.weights and not self.pretrained:
             raise SettingError("weights and pretrained=False are mutually exclusive", "weights", "pretrained")
+        check_stages(self.depths, self.dims)
+        if self.pretrained and (self.depths or self.patch_size != 4):
+            names = ("depths", "dims") if self.depths else ("patch_size",)
+            raise SettingError(
+                f"pretrained weights set the architecture, so {' and '.join(names)} must be absent", *names
+            )
         if 0 < self.window < 32:
             raise SettingError(f"window must be 0 or at least 32, got {self.window}", "window")
         try:
@@ -88,7 +97,7 @@ SEGMENT = {
     "drop_path": 0.4,
     "color_jitter": 0.4,
 }
-SCRATCH = {**SEGMENT, "lr": 2e-3, "layer_decay": 1.0, "drop_path": 0.1}
+SCRATCH = {**SEGMENT, "optimizer": "muon", "lr": 1e-2, "layer_decay": 1.0, "drop_path": 0.0}
 
 
 @dataclass(frozen=True)
@@ -173,6 +182,10 @@ def make_model(settings: Settings, num_classes: int, load_weights: bool = True) 
     variant = parse("model", settings.model)[0] if not settings.pretrained or settings.weights else settings.model
     pretrained = settings.pretrained and load_weights and not settings.weights
     options: dict[str, Any] = {"features_only": True, "drop_path": settings.drop_path}
+    if not settings.pretrained:
+        options["patch_size"] = settings.patch_size
+        if settings.depths:
+            options |= {"depths": settings.depths, "dims": settings.dims}
     if not settings.pretrained and "v2" not in variant:  # blocks scaled by 1e-6 are slow to learn from random weights
         options["layer_scale_init"] = 1.0
     backbone = models.create_model(variant, pretrained, **options)

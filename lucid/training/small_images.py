@@ -20,7 +20,7 @@ from lucid import distributed as dist
 from lucid.data import augment
 from lucid.models.weights.save import weights_metadata
 from lucid.training.batches import augmentation, check_batch_size, share_of_batches
-from lucid.training.recipe import Recipe, SettingError, setting
+from lucid.training.recipe import Recipe, SettingError, check_stages, setting
 from lucid.training.run_folder import RunFolder
 from lucid.training.trainer import Trainer
 from lucid.training.whitening import whiten_stem
@@ -56,9 +56,7 @@ class Settings(Recipe):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if len(self.depths) != len(self.dims):
-            message = f"depths has {len(self.depths)} stages but dims has {len(self.dims)}"
-            raise SettingError(message, "depths", "dims")
+        check_stages(self.depths, self.dims)
         if sum(self.depths) > MAX_BLOCKS:
             raise SettingError(f"depths has {sum(self.depths):,} blocks, the most are {MAX_BLOCKS:,}", "depths")
         if self.stem == "overlap" and self.patch_size not in (1, 2, 4):

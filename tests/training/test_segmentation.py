@@ -85,6 +85,9 @@ def test_a_single_pair_is_too_few(tmp_path):
         ({"model": "resnet50"}, "resnet50"),
         ({"weights": "file.safetensors"}, "mutually exclusive"),
         ({"crop_size": 31}, "crop_size must be at least 32"),
+        ({"depths": (1, 1), "dims": (8,)}, "depths has 2 stages but dims has 1"),
+        ({"pretrained": True, "depths": (1,), "dims": (8,)}, "so depths and dims must be absent"),
+        ({"pretrained": True, "patch_size": 2}, "so patch_size must be absent"),
     ],
 )
 def test_wrong_settings(wrong, message):
@@ -141,6 +144,21 @@ def test_evaluation_of_masks_without_a_pixel_that_counts(tmp_path):
     trainer = segmentation.make_trainer(settings(), segmentation.load_pairs(tmp_path, settings()), compile=False)
     found = trainer.evaluate()
     assert (found.loss, found.metrics) == (0.0, {"mean_iou": 0.0, "accuracy": 0.0}) and not found.confusion.any()
+
+
+def test_an_untrained_backbone_of_one_s_own_is_saved_and_read_back(tmp_path):
+    write(tmp_path, [str(i) for i in range(4)])
+    chosen = settings(depths=(1, 2), dims=(8, 16), patch_size=2)
+    trainer = segmentation.make_trainer(
+        chosen, segmentation.load_pairs(tmp_path, chosen), folder=tmp_path / "run", compile=False
+    )
+    trainer.fit(progress=False)
+    read = lucid.models.load_segmenter(tmp_path / "run").eval()
+    images = lucid.rand(1, 3, 40, 48)
+    maps = read.backbone(images)
+    assert [one.shape[1:] for one in maps] == [(8, 20, 24), (16, 10, 12)]
+    trainer.model.eval()
+    assert lucid.equal(read(images), trainer.model(images))
 
 
 def test_loss_falls_and_the_report_shows_segmentations(tmp_path):
