@@ -24,7 +24,7 @@ from lucid.benchmark.frameworks import Setup, torch_model
 from lucid.benchmark.timing import machine_of, torch_for
 from lucid.training.optimizer import warmup_decay
 
-DEPTHS, DIMS, PATCH_SIZE = (2, 2, 2), (64, 128, 192), 2  # those of lucid train --recipe laptop
+DEPTHS, DIMS, PATCH_SIZE = (2, 2, 3), (64, 128, 256), 2  # those of lucid train --recipe laptop
 BATCH, PEAK_LR, BETAS, DECAY = 128, 2e-3, (0.9, 0.98), 0.05
 TURN = 10  # steps
 

@@ -114,6 +114,7 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--patch-size", type=positive_int, default=2, help="stride of the stem (default: 2)")
     parser.add_argument("--decoder-dim", type=positive_int, default=64, help="channels of the decoder (default: 64)")
     parser.add_argument("--batch-size", type=positive_int, default=64, help="images per step (default: 64)")
+    parser.add_argument("--optimizer", choices=["adamw", "muon"], default="adamw", help="default: adamw")
     parser.add_argument("--lr", type=float, default=2e-3, help="learning rate (default: 2e-3)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to this file")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="write reconstructions to this PNG file")
@@ -124,7 +125,7 @@ def main(words: list[str] | None = None) -> int:
         settings = pretraining.preset(
             "quick", "cifar10", epochs=options.epochs, warmup_epochs=min(2, options.epochs), seed=seed, lr=options.lr,
             depths=tuple(options.depths), dims=tuple(options.dims), patch_size=options.patch_size,
-            decoder_dim=options.decoder_dim, batch_size=options.batch_size,
+            decoder_dim=options.decoder_dim, batch_size=options.batch_size, optimizer=options.optimizer,
         )  # fmt: skip
         with tempfile.TemporaryDirectory() as folder:
             images = pretraining.SmallImages(options.source, train, test)
