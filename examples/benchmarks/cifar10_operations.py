@@ -25,7 +25,7 @@ from lucid.benchmark.timing import machine_of, torch_for
 
 import mlx.core as mx  # isort: skip  # After lucid, which loads a fast BLAS before MLX on Linux.
 
-DEPTHS, DIMS, PATCH_SIZE, SIZE = (2, 2, 2), (64, 128, 192), 2, 32  # those of the recipe
+DEPTHS, DIMS, PATCH_SIZE, SIZE = (2, 2, 3), (64, 128, 256), 2, 32  # those of the recipe
 Call = Callable[[], None]
 
 
