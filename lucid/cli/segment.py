@@ -132,7 +132,7 @@ def start(args: argparse.Namespace, command: list[str]) -> Trainer:
             write_split(pairs, out)
         count = sum(p.numel() for p in trainer.model.parameters())
         name = lucid.get_default_device().type
-        print(f"UPerNet, {settings.model}, with {count:,} parameters on {name}; output: {out}", flush=True)
+        print(f"UPerNet, {settings.backbone}, with {count:,} parameters on {name}; output: {out}", flush=True)
     return trainer
 
 

@@ -30,7 +30,7 @@ from lucid.models.variants import VARIANTS
 from lucid.models.weights.save import extra_options, weights_metadata
 from lucid.training.batches import augmentation, check_batch_size, share_of_batches
 from lucid.training.photo_dataset import Photos, find_unlabeled
-from lucid.training.recipe import Recipe, SettingError, check_stages, setting
+from lucid.training.recipe import Recipe, SettingError, check_stages, setting, stages_text
 from lucid.training.reconstructions import Reconstructions
 from lucid.training.run_folder import RunFolder
 from lucid.training.small_images import DATASETS, TITLES, load_datasets
@@ -317,7 +317,7 @@ def _photos(settings: Settings, photos: Photos, cache_bytes: int) -> _Parts:
 
 def _run_folder(path: Path, settings: Settings, model: FCMAE, parts: _Parts, command: Sequence[str]) -> RunFolder:
     encoder = model.encoder
-    kind = f"{'-'.join(map(str, encoder.depths))} blocks of {'-'.join(map(str, encoder.dims))} channels"
+    kind = stages_text(encoder.depths, encoder.dims)
     return RunFolder(
         path,
         title=f"FCMAE on {parts.name}",

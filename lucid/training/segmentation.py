@@ -32,7 +32,7 @@ from lucid.models.registry import parse
 from lucid.models.weights.upernet import segmenter_metadata
 from lucid.training.batches import check_batch_size, share_of_batches
 from lucid.training.evaluation import Evaluation
-from lucid.training.recipe import Recipe, SettingError, check_stages, setting
+from lucid.training.recipe import Recipe, SettingError, check_stages, setting, stages_text
 from lucid.training.report import Gallery, Sample
 from lucid.training.run_folder import RunFolder
 from lucid.training.trainer import Trainer
@@ -84,6 +84,11 @@ class Settings(Recipe):
             parse("model", self.model)
         except ValueError as error:
             raise SettingError(str(error), "model") from None
+
+    @property
+    def backbone(self) -> str:
+        """What the backbone is, for logs and reports."""
+        return stages_text(self.depths, self.dims) if self.depths else self.model
 
 
 # The authors' recipe for ADE20K: AdamW, 1e-4, layer decay 0.9, linear decay, drop path 0.4 for ConvNeXt-T.
@@ -282,12 +287,12 @@ def make_trainer(
     if folder is not None:
         metadata = {
             **segmenter_metadata(model, pairs.classes, transform),
-            "model": f"UPerNet, {settings.model}",
+            "model": f"UPerNet, {settings.backbone}",
             "settings": settings.to_json(),
         }
         count = len(pairs.train) + len(pairs.val)
         run = RunFolder(
-            folder, title=f"UPerNet on {pairs.root.resolve().name}", metadata=metadata, architecture=settings.model,
+            folder, title=f"UPerNet on {pairs.root.resolve().name}", metadata=metadata, architecture=settings.backbone,
             figures=[("images", f"{count:,}", f"{len(pairs.val):,} for validation")], command=command,
             galleries=lambda trainer: [_gallery(trainer, pairs)],
         )  # fmt: skip

@@ -20,7 +20,7 @@ from lucid import distributed as dist
 from lucid.data import augment
 from lucid.models.weights.save import weights_metadata
 from lucid.training.batches import augmentation, check_batch_size, share_of_batches
-from lucid.training.recipe import Recipe, SettingError, check_stages, setting
+from lucid.training.recipe import Recipe, SettingError, check_stages, setting, stages_text
 from lucid.training.run_folder import RunFolder
 from lucid.training.trainer import Trainer
 from lucid.training.whitening import whiten_stem
@@ -280,6 +280,6 @@ def _run_folder(
         title=f"ConvNeXt on {TITLES[settings.dataset]}",
         metadata=weights_metadata("convnext", test_set.classes, preprocessing, recipe=settings.settings()),
         image=lambda number: test_images.images[number].numpy().transpose(1, 2, 0),
-        architecture=f"{'-'.join(map(str, settings.depths))} blocks of {'-'.join(map(str, settings.dims))} channels",
+        architecture=stages_text(settings.depths, settings.dims),
         command=command,
     )

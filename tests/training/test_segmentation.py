@@ -154,6 +154,7 @@ def test_an_untrained_backbone_of_one_s_own_is_saved_and_read_back(tmp_path):
     )
     trainer.fit(progress=False)
     read = lucid.models.load_segmenter(tmp_path / "run").eval()
+    assert "1-2 blocks of 8-16 channels" in (tmp_path / "run/report.html").read_text(encoding="utf-8")
     images = lucid.rand(1, 3, 40, 48)
     maps = read.backbone(images)
     assert [one.shape[1:] for one in maps] == [(8, 20, 24), (16, 10, 12)]
