@@ -101,8 +101,7 @@ class MuonWithAdamW(optim.AdamW):
     """Muon for the groups that set ``muon``, AdamW for the others: one optimizer with one state.
 
     The updates of Muon have the size of AdamW's, so both use the same learning rates. A group of Muon takes its
-    momentum from ``betas[0]``. The kernel of a convolution
-    counts as a matrix with a row for each output channel.
+    momentum from ``betas[0]``. The kernel of a convolution counts as a matrix with a row for each output channel.
     """
 
     state_names = (*optim.AdamW.state_names, *optim.Muon.state_names)  # type: ignore[assignment]

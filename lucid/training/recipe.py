@@ -83,7 +83,7 @@ class Recipe:
 
     optimizer: str = setting(
         "adamw",
-        "optimizer; muon: for the weights inside, adamw for the rest",
+        "optimizer; muon: for hidden layers, adamw for the rest",
         choices=("adamw", "sgd", "muon"),
     )
     lr: float = setting(2e-3, "peak learning rate", low=0)
