@@ -152,7 +152,7 @@ def test_web_servers_and_asyncio():
 
         async def main():
             with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-                threading.Thread(target=server.serve_forever).start()
+                threading.Thread(target=server.serve_forever, daemon=True).start()  # a failure ends the script
                 print(await asyncio.gather(*(asyncio.to_thread(request, server) for _ in range(8))))
                 server.shutdown()
             print(await asyncio.to_thread(lambda: model(lucid.ones(1, 4)).shape))
