@@ -103,9 +103,10 @@ class Muon(RuleOptimizer):
         mlx_rule.coefficients, mlx_rule.eps = group["ns_coefficients"], group["eps"]
 
         def rule(gradient: mx.array, parameter: mx.array, state: dict[str, mx.array]) -> mx.array:
-            rows, columns = parameter.shape
-            # MLX's rule already applies the original adjustment.
-            own_adjustment = math.sqrt(max(1.0, rows / max(columns, 1)))
+            shape = parameter.shape
+            rows, columns = shape[0], parameter.size // max(shape[0], 1)  # as MLX's rule flattens kernels
+            # MLX's rule already applies the original adjustment, of the last two dimensions.
+            own_adjustment = math.sqrt(max(1.0, shape[-2] / max(shape[-1], 1)))
             mlx_rule.state["learning_rate"] = (
                 lr * (0.2 * math.sqrt(max(rows, columns)) / own_adjustment) if match else lr
             )

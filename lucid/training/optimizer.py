@@ -4,8 +4,6 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import mlx.core as mx
-
 from lucid import memory, models, nn, optim
 from lucid.training.recipe import Recipe, SettingError
 
@@ -115,18 +113,7 @@ class MuonWithAdamW(optim.AdamW):
             _MUON._check(self, group)
 
     def _rule(self, group: Any) -> Any:
-        if not group["muon"]:
-            return super()._rule(group)
-        matrix_rule = _MUON._rule(self, group)
-
-        def rule(gradient: mx.array, parameter: mx.array, state: dict[str, mx.array]) -> mx.array:
-            shape, name = parameter.shape, "momentum_buffer"
-            own = {name: state[name].reshape(shape[0], -1)} if name in state else {}
-            updated = matrix_rule(gradient.reshape(shape[0], -1), parameter.reshape(shape[0], -1), own)
-            state[name] = own[name].reshape(shape)
-            return updated.reshape(shape)
-
-        return rule
+        return _MUON._rule(self, group) if group["muon"] else super()._rule(group)
 
 
 def make_optimizer(recipe: Recipe, groups: list[dict[str, Any]]) -> optim.Optimizer:

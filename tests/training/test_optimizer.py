@@ -82,22 +82,25 @@ def test_muon_has_the_matrices_and_kernels_of_hidden_layers_and_adamw_the_rest()
     assert {(g["muon"], g["weight_decay"]) for g in groups} == {(True, 0.1), (False, 0.1), (False, 0.0)}
 
 
-def test_muon_takes_the_kernel_of_a_convolution_as_a_matrix():
+@pytest.mark.parametrize(("size", "groups"), [((2, 2), 1), ((3, 1), 1), ((2, 2), 4)])
+def test_muon_takes_the_kernel_of_a_convolution_as_a_matrix(size, groups):
     lucid.manual_seed(0)
     x, y = lucid.randn(6, 2, 5, 5), lucid.randint(0, 3, (6,))
-    model = nn.Sequential(nn.Conv2d(2, 4, 1), nn.Conv2d(4, 6, 2), nn.Flatten(), nn.Linear(96, 3))
-    kernel, recipe = model[1].weight, muon_recipe()
+    hidden = nn.Conv2d(4, 8, size, groups=groups)
+    features = 8 * (6 - size[0]) * (6 - size[1])
+    model = nn.Sequential(nn.Conv2d(2, 4, 1), hidden, nn.Flatten(), nn.Linear(features, 3))
+    kernel, recipe = hidden.weight, muon_recipe()
     both = optimizer.make_optimizer(recipe, optimizer.parameter_groups(recipe, model))
-    matrix = nn.Parameter(kernel.detach().reshape(6, 16))
+    matrix = nn.Parameter(kernel.detach().reshape(8, -1))
     muon = lucid.optim.Muon([matrix], 0.01, 0.1, 0.8, adjust_lr_fn="match_rms_adamw")
     for _ in range(3):
         model.zero_grad()
         nn.functional.cross_entropy(model(x), y).backward()
-        matrix.grad = kernel.grad.reshape(6, 16)
-        both.step(), muon.step()
-        np.testing.assert_allclose(
-            kernel.detach().reshape(6, 16).numpy(), matrix.detach().numpy(), rtol=1e-5, atol=1e-6
-        )
+        matrix.grad = kernel.grad.reshape(8, -1)
+        both.step()
+        muon.step()
+        found = kernel.detach().reshape(8, -1).numpy()
+        np.testing.assert_allclose(found, matrix.detach().numpy(), rtol=1e-5, atol=1e-6)
     assert both.state[kernel]["momentum_buffer"].shape == kernel.shape
     assert "momentum_buffer" not in both.state[model[0].weight]
 
