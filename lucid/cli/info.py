@@ -31,6 +31,7 @@ from lucid._machine import describe_machine
 from lucid.cli._common import Parser, message_of
 from lucid.kernels import native
 from lucid.kernels.depthwise_conv2d import tiling
+from lucid.models.info import stages_text
 from lucid.models.weights.detect import Network, find_networks, select_network
 from lucid.serialization import open_checkpoint
 
@@ -173,10 +174,7 @@ def _describe_segmenter(model: models.UPerNet) -> dict[str, str]:
 
 def _layout(model: Any) -> str:
     kind = type(model).__name__
-    if not hasattr(model, "depths"):
-        return kind
-    blocks, channels = ("-".join(map(str, one)) for one in (model.depths, model.dims))
-    return f"{kind}, {blocks} blocks of {channels} channels"
+    return f"{kind}, {stages_text(model.depths, model.dims)}" if hasattr(model, "depths") else kind
 
 
 def _count(model: nn.Module) -> int:

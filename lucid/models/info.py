@@ -1,5 +1,6 @@
 """Facts about a model, without building or downloading it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -14,6 +15,11 @@ _PAPERS = {
     "ConvNeXtIsotropic": "Liu et al. 2022, A ConvNet for the 2020s, arXiv:2201.03545",
     "ConvNeXtV2": "Woo et al. 2023, ConvNeXt V2, arXiv:2301.00808",
 }
+
+
+def stages_text(depths: Iterable[int], dims: Iterable[int]) -> str:
+    """2-2-6-2 blocks of 40-80-160-320 channels."""
+    return f"{'-'.join(map(str, depths))} blocks of {'-'.join(map(str, dims))} channels"
 
 
 @dataclass(frozen=True, repr=False)

@@ -25,12 +25,13 @@ from lucid import distributed as dist
 from lucid.data import augment
 from lucid.data.transforms import DecodeImages, RandomResizedCrop
 from lucid.models import FCMAE, ImageTransform
+from lucid.models.info import stages_text
 from lucid.models.registry import parse
 from lucid.models.variants import VARIANTS
 from lucid.models.weights.save import extra_options, weights_metadata
 from lucid.training.batches import augmentation, check_batch_size, share_of_batches
 from lucid.training.photo_dataset import Photos, find_unlabeled
-from lucid.training.recipe import Recipe, SettingError, check_stages, setting, stages_text
+from lucid.training.recipe import Recipe, SettingError, check_stages, setting
 from lucid.training.reconstructions import Reconstructions
 from lucid.training.run_folder import RunFolder
 from lucid.training.small_images import DATASETS, TITLES, load_datasets

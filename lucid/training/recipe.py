@@ -14,7 +14,7 @@ import dataclasses
 import json
 import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, TypeVar, get_args
 
@@ -51,11 +51,6 @@ def check_stages(depths: tuple[int, ...], dims: tuple[int, ...]) -> None:
     """Raise SettingError if ``depths`` and ``dims`` are not those of equally many stages."""
     if len(depths) != len(dims):
         raise SettingError(f"depths has {len(depths)} stages but dims has {len(dims)}", "depths", "dims")
-
-
-def stages_text(depths: Iterable[int], dims: Iterable[int]) -> str:
-    """2-2-6-2 blocks of 40-80-160-320 channels."""
-    return f"{'-'.join(map(str, depths))} blocks of {'-'.join(map(str, dims))} channels"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,11 +28,12 @@ from lucid.data.image_folder import num_cores
 from lucid.data.masks import mask_palette, open_pair
 from lucid.data.seeds import SPLIT, derived_generator
 from lucid.metrics import ConfusionMatrix, MeanIoU, Metric
+from lucid.models.info import stages_text
 from lucid.models.registry import parse
 from lucid.models.weights.upernet import segmenter_metadata
 from lucid.training.batches import check_batch_size, share_of_batches
 from lucid.training.evaluation import Evaluation
-from lucid.training.recipe import Recipe, SettingError, check_stages, setting, stages_text
+from lucid.training.recipe import Recipe, SettingError, check_stages, setting
 from lucid.training.report import Gallery, Sample
 from lucid.training.run_folder import RunFolder
 from lucid.training.trainer import Trainer

@@ -18,9 +18,10 @@ import lucid
 from lucid import data, models, nn
 from lucid import distributed as dist
 from lucid.data import augment
+from lucid.models.info import stages_text
 from lucid.models.weights.save import weights_metadata
 from lucid.training.batches import augmentation, check_batch_size, share_of_batches
-from lucid.training.recipe import Recipe, SettingError, check_stages, setting, stages_text
+from lucid.training.recipe import Recipe, SettingError, check_stages, setting
 from lucid.training.run_folder import RunFolder
 from lucid.training.trainer import Trainer
 from lucid.training.whitening import whiten_stem
