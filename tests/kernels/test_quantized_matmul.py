@@ -57,7 +57,8 @@ def test_products_are_those_of_the_unpacked_matrix(by, rows):
     _, parts = quantized(by)
     x = rows_of((rows, 256))
     expected = np.array(x).astype(np.float64) @ matrix(parts, by).T
-    np.testing.assert_allclose(np.array(quantized_matmul(x, *parts, by)), expected, rtol=2e-6, atol=3e-5)
+    rtol = 2e-6 if by.bits == 1 else 1e-7  # neither of the two values is near zero, so the terms of a sum are large
+    np.testing.assert_allclose(np.array(quantized_matmul(x, *parts, by)), expected, rtol=rtol, atol=3e-5)
 
 
 @pytest.mark.parametrize("by", AFFINE, ids=str)
@@ -78,10 +79,10 @@ def test_both_versions_agree_in_value_and_gradients(by, implementation, monkeypa
     x, c, d = rows_of((3, 256)), rows_of((3, 5), 2), rows_of((3, 256), 3)
     w = matrix(parts, by)
     gradient = lambda c: mx.vjp(lambda x: quantized_matmul(x, *parts, by), [x], [c])[1][0]  # noqa: E731
-    np.testing.assert_allclose(np.array(quantized_matmul(x, *parts, by)), np.array(x) @ w.T, rtol=2e-6, atol=3e-5)
-    np.testing.assert_allclose(np.array(gradient(c)), np.array(c) @ w, rtol=2e-6, atol=3e-5)
+    np.testing.assert_allclose(np.array(quantized_matmul(x, *parts, by)), np.array(x) @ w.T, atol=3e-5)
+    np.testing.assert_allclose(np.array(gradient(c)), np.array(c) @ w, atol=3e-5)
     [second] = mx.vjp(gradient, [c], [d])[1]
-    np.testing.assert_allclose(np.array(second), np.array(d) @ w.T, rtol=2e-6, atol=3e-5)
+    np.testing.assert_allclose(np.array(second), np.array(d) @ w.T, atol=3e-5)
 
 
 @pytest.mark.parametrize("by", [AFFINE[0], FLOATS[0]], ids=str)
@@ -115,7 +116,7 @@ def test_rows_that_are_not_contiguous():
     w = matrix(parts, AFFINE[0])
     for x in (rows_of((256, 5)).T, rows_of((4, 512))[:, ::2], rows_of((8, 256))[::3], rows_of((8, 256))[1:2]):
         found = quantized_matmul(x, *parts, AFFINE[0])
-        np.testing.assert_allclose(np.array(found), np.array(x) @ w.T, rtol=2e-6, atol=3e-5)
+        np.testing.assert_allclose(np.array(found), np.array(x) @ w.T, atol=3e-5)
 
 
 @pytest.mark.parametrize(
