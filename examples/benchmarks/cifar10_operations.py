@@ -13,6 +13,7 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,12 @@ import lucid
 from lucid import nn, optim
 from lucid._machine import headline
 from lucid.benchmark.timing import machine_of, torch_for
+from lucid.training import small_images
 
 import mlx.core as mx  # isort: skip  # After lucid, which loads a fast BLAS before MLX on Linux.
 
-DEPTHS, DIMS, PATCH_SIZE, SIZE = (2, 2, 3), (64, 128, 256), 2, 32  # those of the recipe
+RECIPE = small_images.preset("laptop")
+DEPTHS, DIMS, PATCH_SIZE, SIZE = RECIPE.depths, RECIPE.dims, RECIPE.patch_size, 32
 Call = Callable[[], None]
 
 
@@ -98,8 +101,10 @@ def rows(torch: Any, batch: int) -> list[tuple[str, tuple[int, ...], int, tuple[
 
 
 def optimizers(torch: Any) -> tuple[tuple[Call, Call], tuple[Call, Call]]:
-    """A step of Muon for the linear layers; the rest of the parameters are few."""
-    shapes = [s for n, dim in zip(DEPTHS, DIMS, strict=True) for s in [(4 * dim, dim), (dim, 4 * dim)] * n]
+    """A step of Muon for linear layers and kernels, as matrices; the rest of the parameters are few."""
+    shapes = [(dim, 4 * before) for before, dim in pairwise(DIMS)]
+    for depth, dim in zip(DEPTHS, DIMS, strict=True):
+        shapes += [(4 * dim, dim), (dim, 4 * dim), (dim, 49)] * depth
     own = [nn.Parameter(lucid.randn(*shape)) for shape in shapes]
     muon = optim.Muon(own, adjust_lr_fn="match_rms_adamw")
     other = [torch.nn.Parameter(torch.randn(*shape)) for shape in shapes]

@@ -22,9 +22,11 @@ from lucid import data, models, optim
 from lucid._machine import headline
 from lucid.benchmark.frameworks import Setup, torch_model
 from lucid.benchmark.timing import machine_of, torch_for
+from lucid.training import small_images
 from lucid.training.optimizer import warmup_decay
 
-DEPTHS, DIMS, PATCH_SIZE = (2, 2, 3), (64, 128, 256), 2  # those of lucid train --recipe laptop
+RECIPE = small_images.preset("laptop")
+DEPTHS, DIMS, PATCH_SIZE = RECIPE.depths, RECIPE.dims, RECIPE.patch_size
 BATCH, PEAK_LR, BETAS, DECAY = 128, 2e-3, (0.9, 0.98), 0.05
 TURN = 10  # steps
 
