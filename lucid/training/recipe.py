@@ -77,9 +77,7 @@ class Recipe:
     patience: int = setting(0, "stop after N epochs without improvement; 0: never", low=0)
 
     optimizer: str = setting(
-        "adamw",
-        "optimizer; muon: for hidden layers, adamw for the rest",
-        choices=("adamw", "sgd", "muon"),
+        "adamw", "optimizer; muon: for hidden layers, adamw for the rest", choices=("adamw", "sgd", "muon")
     )
     lr: float = setting(2e-3, "peak learning rate", low=0)
     min_lr: float = setting(0.0, "final learning rate", low=0)

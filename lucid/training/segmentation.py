@@ -192,8 +192,8 @@ def make_model(settings: Settings, num_classes: int, load_weights: bool = True) 
         options["patch_size"] = settings.patch_size
         if settings.depths:
             options |= {"depths": settings.depths, "dims": settings.dims}
-    if not settings.pretrained and "v2" not in variant:  # blocks scaled by 1e-6 are slow to learn from random weights
-        options["layer_scale_init"] = 1.0
+        if "v2" not in variant:  # blocks scaled by 1e-6 are slow to learn from random weights
+            options["layer_scale_init"] = 1.0
     backbone = models.create_model(variant, pretrained, **options)
     if settings.weights and load_weights:
         models.load_checkpoint(backbone, settings.weights)
