@@ -7,8 +7,8 @@
 The embedding of a word is an axis, and that of a text such as "red dots" the sum of its words. This stands in for
 CLIP's text tower, which is learned. The image tower is trained as CLIP's is, to make the embedding of a picture most
 similar to that of its text; here each picture has two texts of one word, its color and its pattern. The tower then
-classifies by any list of texts: the 12 of a color and a pattern, which were no classes in training, or the patterns.
-The folder has the tower, both lists, and pictures that were not used for training.
+classifies by any list of texts: the 12 pairs of a color and a pattern, which were not classes during training, or the
+patterns alone. The folder has the tower, both lists, and pictures that were not used for training.
 
 Prints the loss, and the accuracy for the 12 texts (guessing: 8 %). Needs pip install "lucid-mlx[vision]".
 """
@@ -97,7 +97,8 @@ def main(argv: list[str] | None = None) -> None:
     pictures = [draw(rng, TEXTS[number]) for number in numbers]
     with lucid.no_grad():
         found = ZeroShotClassifier(tower, embeddings(TEXTS))(transform(pictures)).argmax(dim=1).numpy()
-    print(f"{(found == numbers).mean():.1%} of {len(numbers)} new pictures have the right text, of {len(TEXTS)}")
+    right = (found == numbers).mean()
+    print(f"{right:.1%} of {len(numbers)} new pictures are matched to the right one of {len(TEXTS)} texts")
 
     (args.out / "photos").mkdir(parents=True, exist_ok=True)
     for number, picture in enumerate(pictures[:8], 1):

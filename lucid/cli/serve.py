@@ -9,8 +9,8 @@ The server listens on 127.0.0.1 only, and answers no requests for other host nam
 classify, kept in a temporary folder until the server stops, and sent nowhere: the page may load nothing from other
 hosts, which the browser enforces, and Gradio's telemetry is switched off. The heat map is Grad-CAM's.
 
-With --text-embeddings the classes are the texts in the file: the probabilities compare the photo with these texts only,
-and the heat map shows what in the photo resembles the best one.
+With --text-embeddings the classes are the texts in the file: the probabilities compare the photo only with these texts,
+and the heat map shows what in the photo resembles the best match.
 
 Ctrl-C stops the server. The exit code is 0 then, 1 if a download fails, and 2 for a usage error.
 Requires pip install "lucid-mlx[serve]".

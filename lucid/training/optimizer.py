@@ -74,9 +74,9 @@ def _group(name: str, parameter: nn.Parameter, recipe: Recipe) -> dict[str, Any]
 
 
 def _with_muon_apart(recipe: Recipe, groups: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """``groups`` split into those for Muon, which has all matrices and kernels but the last and a first convolution's.
+    """``groups``, split by optimizer.
 
-    AdamW has the others.
+    Muon gets all weight matrices and kernels, except that of a first convolution and the last one; AdamW gets the rest.
     """
     weights = [p for group in groups for p in group["params"] if p.ndim > 1]
     first = 1 if weights and weights[0].ndim > 2 else 0
@@ -99,7 +99,7 @@ class MuonWithAdamW(optim.AdamW):
     """Muon for the groups that set ``muon``, AdamW for the others: one optimizer with one state.
 
     The updates of Muon have the size of AdamW's, so both use the same learning rates. A group of Muon takes its
-    momentum from ``betas[0]``. The kernel of a convolution counts as a matrix with a row for each output channel.
+    momentum from ``betas[0]``. A convolution kernel is treated as a matrix with one row per output channel.
     """
 
     state_names = (*optim.AdamW.state_names, *optim.Muon.state_names)  # type: ignore[assignment]

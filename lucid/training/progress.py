@@ -139,7 +139,7 @@ def epoch_line(
     """An epoch in a line of at most 80 columns, if its main results fit in one.
 
     ``epoch 3/9: loss 0.412 91.2%; test 0.389 92.14% best; 812 images/s; 12 min left``. What does not fit is left out:
-    first metrics other than the loss and that in the column ``monitor``, or else the accuracy, then the speed.
+    first all metrics but the loss and the one in the column ``monitor``, by default the accuracy, then the speed.
     "waiting 12%" is the share of the time spent waiting for data, if it is above 5 %.
     """
     monitored = monitor.partition("_")[2]

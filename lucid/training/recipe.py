@@ -48,7 +48,7 @@ def setting(default: Any, help: str, **limits: Any) -> Any:
 
 
 def check_stages(depths: tuple[int, ...], dims: tuple[int, ...]) -> None:
-    """Raise SettingError if ``depths`` and ``dims`` are not those of equally many stages."""
+    """Raise SettingError unless ``depths`` and ``dims`` have the same number of stages."""
     if len(depths) != len(dims):
         raise SettingError(f"depths has {len(depths)} stages but dims has {len(dims)}", "depths", "dims")
 

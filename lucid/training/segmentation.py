@@ -77,7 +77,7 @@ class Settings(Recipe):
         if self.pretrained and (self.depths or self.patch_size != 4):
             names = ("depths", "dims") if self.depths else ("patch_size",)
             raise SettingError(
-                f"pretrained weights set the architecture, so {' and '.join(names)} must be absent", *names
+                f"pretrained weights determine the architecture, so {' and '.join(names)} must not be given", *names
             )
         if 0 < self.window < 32:
             raise SettingError(f"window must be 0 or at least 32, got {self.window}", "window")
@@ -88,7 +88,7 @@ class Settings(Recipe):
 
     @property
     def backbone(self) -> str:
-        """What the backbone is, for logs and reports."""
+        """The backbone as it is named in logs and reports."""
         return stages_text(self.depths, self.dims) if self.depths else self.model
 
 

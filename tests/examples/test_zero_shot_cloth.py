@@ -36,7 +36,7 @@ def test_pictures_are_classified_by_texts(example, tmp_path, capsys):
     example.main(["--out", str(tmp_path), "--steps", "60", "--images", "300"])
     lines = capsys.readouterr().out.splitlines()
     assert re.fullmatch(r"step 50: loss \d\.\d{3}", lines[0]) and len(lines) == 2
-    share = float(re.fullmatch(r"([\d.]+)% of 400 new pictures have the right text, of 12", lines[1])[1])
+    share = float(re.fullmatch(r"([\d.]+)% of 400 new pictures are matched to the right one of 12 texts", lines[1])[1])
     assert share > 25  # guessing: 8 %
 
     for name, texts in (("texts", example.TEXTS), ("patterns", example.PATTERNS)):

@@ -86,8 +86,8 @@ def test_a_single_pair_is_too_few(tmp_path):
         ({"weights": "file.safetensors"}, "mutually exclusive"),
         ({"crop_size": 31}, "crop_size must be at least 32"),
         ({"depths": (1, 1), "dims": (8,)}, "depths has 2 stages but dims has 1"),
-        ({"pretrained": True, "depths": (1,), "dims": (8,)}, "so depths and dims must be absent"),
-        ({"pretrained": True, "patch_size": 2}, "so patch_size must be absent"),
+        ({"pretrained": True, "depths": (1,), "dims": (8,)}, "so depths and dims must not be given"),
+        ({"pretrained": True, "patch_size": 2}, "so patch_size must not be given"),
     ],
 )
 def test_wrong_settings(wrong, message):
