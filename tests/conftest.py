@@ -29,7 +29,8 @@ def pytest_configure():
 
 @pytest.fixture(autouse=True)
 def seeded():
-    """Every test starts from the same random state, alone or in any order."""
+    """Every test starts from the same random state of Lucid's generator and of MLX's, alone or in any order."""
+    lucid.manual_seed(0)
     mx.random.seed(0)
 
 
