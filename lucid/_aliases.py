@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import mlx.core as mx
 
-from lucid import _deferred, _layout, _overwritten
+from lucid import _deferred, _layout, _overwritten, _threads
 from lucid._grad_mode import mode, set_recording
 from lucid._layout import Layout
 from lucid.tape import TensorBase, apply, op, wrap
@@ -243,20 +243,22 @@ def link(
     view: TensorBase, source: TensorBase, kind: ViewOp, args: tuple[Any, ...], kwargs: dict[str, Any], part: int = -1
 ) -> None:
     """Make ``view`` an alias of ``source``, which it was computed from."""
-    parent = source._place or place_of(source)
-    base = parent.base
-    view._place = Place(
-        parent.cell, view._array.shape, parent, source if base is None else base, kind, args, kwargs, part
-    )
-    parent.cell.add(view)
+    with _threads.engine:  # a trace in another thread puts back the place that it found
+        parent = source._place or place_of(source)
+        base = parent.base
+        view._place = Place(
+            parent.cell, view._array.shape, parent, source if base is None else base, kind, args, kwargs, part
+        )
+        parent.cell.add(view)
 
 
 def detached(source: TensorBase, into: TensorBase | None = None) -> Tensor:
     """A tensor (``into``, or a new one) with the values of ``source``, now and later, and no graph."""
-    parent = (source._place or place_of(source)).without_base()
-    tensor = wrap(source._array) if into is None else into
-    tensor._place = Place(parent.cell, parent.shape, parent)
-    parent.cell.add(tensor)
+    with _threads.engine:
+        parent = (source._place or place_of(source)).without_base()
+        tensor = wrap(source._array) if into is None else into
+        tensor._place = Place(parent.cell, parent.shape, parent)
+        parent.cell.add(tensor)
     return cast("Tensor", tensor)
 
 
@@ -281,14 +283,15 @@ def retake(source: TensorBase, view: ViewOp | None, args: tuple[Any, ...], kwarg
 
 def copy_alias(tensor: TensorBase, new: TensorBase, memo: dict[int, Any]) -> None:
     """Make ``new`` an alias of the copies of the aliases of ``tensor``, which are in ``memo`` of ``copy.deepcopy``."""
-    place = (tensor._place or place_of(tensor)).without_base()
-    cell = memo.get(id(place.cell))
-    if cell is None:
-        if len(place.cell.alive()) == 1 and place.parent is None:
-            return
-        cell = memo[id(place.cell)] = Cell(place.cell._array)
-    new._place = place.within(cell)
-    cell.add(new)
+    with _threads.engine:
+        place = (tensor._place or place_of(tensor)).without_base()
+        cell = memo.get(id(place.cell))
+        if cell is None:
+            if len(place.cell.alive()) == 1 and place.parent is None:
+                return
+            cell = memo[id(place.cell)] = Cell(place.cell._array)
+        new._place = place.within(cell)
+        cell.add(new)
 
 
 def leave(tensor: TensorBase) -> None:

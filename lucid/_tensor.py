@@ -68,7 +68,7 @@ class Tensor(TensorOperators, TensorMethods, TensorInplace, TensorRandom, Tensor
     @property
     def mlx(self) -> mx.array:
         """The underlying ``mx.array``. Do not modify it in place: the recorded graph may use it."""
-        return self._array
+        return _threads.value_of(self)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -257,7 +257,7 @@ class Tensor(TensorOperators, TensorMethods, TensorInplace, TensorRandom, Tensor
         """
         if self._array.size != 1:
             raise _checks.ArgumentError(f"item: expected a tensor with one element, got shape {self.shape}")
-        value: Any = _deferred.item(self._array)  # complex for complex64
+        value: Any = _deferred.item(_threads.value_of(self))  # complex for complex64
         return value
 
     def tolist(self) -> Any:
@@ -274,24 +274,27 @@ class Tensor(TensorOperators, TensorMethods, TensorInplace, TensorRandom, Tensor
     def _clear_grad(self, set_to_none: bool) -> None:
         """Set ``.grad`` to ``None``, or its value to zeros."""
         if set_to_none:
-            self.grad = None
+            with _threads.engine:  # a trace in another thread puts back what it found
+                self.grad = None
         elif self.grad is not None:
             _threads.prepare()
             self.grad.detach_()._rebind(mx.zeros_like(self.grad._array))
 
     def _rebind(self, array: mx.array) -> None:
         """Write ``array``, of the same shape and dtype, without recording it, as optimizers do. Aliases follow."""
-        self._array = array
-        if self._place is not None:
-            with _grad_mode.set_recording(False):
-                _aliases.follow(self)
+        with _threads.engine:
+            self._array = array
+            if self._place is not None:
+                with _grad_mode.set_recording(False):
+                    _aliases.follow(self)
 
     def _replace(self, array: mx.array) -> None:
         """Replace the value, perhaps by one of another shape or dtype. Aliases keep the former one."""
-        _aliases.leave(self)
-        if (memo := _deferred.memo()) is not None:  # see lucid/_compile/trace.py
-            memo.setdefault("replaced", {})[id(self)] = self
-        self._array = array
+        with _threads.engine:
+            _aliases.leave(self)
+            if (memo := _deferred.memo()) is not None:  # see lucid/_compile/trace.py
+                memo.setdefault("replaced", {})[id(self)] = self
+            self._array = array
 
     def _update(self, array: mx.array) -> None:
         """``_rebind`` for state that a layer keeps between calls, such as running statistics.
@@ -310,7 +313,7 @@ class Tensor(TensorOperators, TensorMethods, TensorInplace, TensorRandom, Tensor
                 f"bool: the truth value of a tensor of shape {self.shape} with {self.numel()} elements is ambiguous; "
                 "use any() or all()"
             )
-        return bool(_deferred.item(self._array))
+        return bool(_deferred.item(_threads.value_of(self)))
 
     def __float__(self) -> float:
         return float(self.item())
@@ -356,8 +359,10 @@ class Tensor(TensorOperators, TensorMethods, TensorInplace, TensorRandom, Tensor
     def _with_value_of(self, other: Tensor) -> Tensor:
         kind = _aliases.fresh_class(self)
         new: Any = object.__new__(kind)
-        new._array, new._node, new._index, new._hooks, new.grad = other._array, other._node, other._index, None, None
-        new._requires_grad, new._place = other._requires_grad, None
+        with _threads.engine:
+            new._array, new._node, new._index = other._array, other._node, other._index
+            new._place, new._hooks, new.grad = None, None, None
+            new._requires_grad = other._requires_grad
         return new
 
     def __reduce__(self) -> Any:

@@ -167,7 +167,7 @@ class TensorCasting(tape.TensorBase):
         """
         if (self._requires_grad or self._node is not None) and not force:
             raise RuntimeError("numpy: this tensor requires grad; use tensor.detach().numpy()")
-        return to_numpy(self._array)
+        return to_numpy(_threads.value_of(self))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         array = self.numpy()
@@ -193,7 +193,7 @@ class TensorCasting(tape.TensorBase):
         return self._array.__dlpack_device__()
 
     def __mlx_array__(self) -> mx.array:
-        return self._array
+        return _threads.value_of(self)
 
     # New tensors -----------------------------------------------------------------------------------------------------
 

@@ -35,7 +35,7 @@ def as_array(data: Any, dtype: object = None) -> mx.array:
     _threads.prepare()
     expected = None if dtype is None else as_dtype(dtype)
     if isinstance(data, tape.TensorBase):
-        array = data._array
+        array = _threads.value_of(data)
     elif isinstance(data, mx.array):
         array = data
     elif isinstance(data, bool | int | float | complex) and not isinstance(data, np.generic):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, cast
 import mlx.core as mx
 import numpy as np
 
-from lucid import _aliases, _checks, _deferred, _grad_mode, _late, tape
+from lucid import _aliases, _checks, _deferred, _grad_mode, _late, _threads, tape
 from lucid._dtypes import category
 from lucid._memory_format import check_memory_format
 from lucid.ops import (
@@ -92,17 +92,18 @@ class TensorInplace(tape.TensorBase):
         if result._array.dtype != self._array.dtype:
             _check_cast(what, result._array.dtype, self._array.dtype)
             result = elementwise.astype(result, self._array.dtype)
-        self._array = result._array
-        if _grad_mode.is_recording():
-            node, index = self._node, self._index
-            if node is None and result._node is not None:
-                self._hooks = None
-            self._node, self._index = result._node, result._index
-            _aliases.move_retained(self, node, index)
-        if self._node is None and not lazy:
-            _deferred.created(self)
-        if self._place is not None:
-            _aliases.follow(self, lazy)
+        with _threads.engine:
+            self._array = result._array
+            if _grad_mode.is_recording():
+                node, index = self._node, self._index
+                if node is None and result._node is not None:
+                    self._hooks = None
+                self._node, self._index = result._node, result._index
+                _aliases.move_retained(self, node, index)
+            if self._node is None and not lazy:
+                _deferred.created(self)
+            if self._place is not None:
+                _aliases.follow(self, lazy)
         return cast("Tensor", self)
 
     def _check_writable(self, what: str, result: Tensor, uniform: bool) -> None:

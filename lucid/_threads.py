@@ -7,11 +7,16 @@ all threads share one stream per device, as in PyTorch. MLX allows that if only 
 - ``ThreadState`` sets the shared streams at the first access in each thread. The tape reads such an object at every
   operation; code that calls MLX without the tape calls ``prepare()`` first.
 - Whatever evaluates arrays or reads unevaluated graphs (``mx.eval``, ``item()``, ``mx.vjp``) holds ``lock``.
+- A trace puts placeholders into tensors that other threads may use, and puts everything back at its end. It holds
+  ``lock`` and happens in ``tracing()``. Other threads wait for its end when they read a value (``tape.apply``,
+  ``value_of``), and hold ``engine`` when they write one.
 """
 
 import atexit
+import contextlib
 import os
 import threading
+from collections.abc import Iterator
 from typing import Any, TypeVar
 
 import mlx.core as mx
@@ -21,7 +26,9 @@ from lucid._device import gpu_backend
 T = TypeVar("T", bound=threading.local)
 
 _EXIT_TIMEOUT_S = 10.0
-_engine = threading.RLock()  # reentrant: a signal handler may evaluate in a thread that is evaluating
+engine = threading.RLock()  # reentrant: a signal handler may evaluate in a thread that is evaluating
+traces = 0  # how often a trace has begun or ended: odd during one
+_tracer = 0  # the thread that traces
 _streams: list[mx.Stream] = []
 _mlx_knows_main_thread = False
 
@@ -31,16 +38,16 @@ class _Unused:
 
     def __enter__(self) -> None:
         global lock
-        lock = _engine
+        lock = engine
         try:
-            _engine.acquire()
+            engine.acquire()
         except BaseException:  # Ctrl-C, perhaps after the lock was taken
-            if _engine._is_owned():  # type: ignore[attr-defined]
-                _engine.release()
+            if engine._is_owned():  # type: ignore[attr-defined]
+                engine.release()
             raise
 
     def __exit__(self, *error: object) -> None:
-        _engine.release()
+        engine.release()
 
 
 class _Forked:
@@ -58,7 +65,44 @@ class _Forked:
 
 
 lock: Any = _Unused()
-"""Held during every evaluation. Write ``with _threads.lock``: the first use and a fork replace the object."""
+"""Held during every evaluation. Write ``with _threads.lock``: the first use and a fork replace the object.
+
+``engine`` is the same lock; using that one does not count as a computation.
+"""
+
+
+@contextlib.contextmanager
+def tracing() -> Iterator[None]:
+    """Around a trace, while tensors hold placeholders. The caller holds ``lock``."""
+    global traces, _tracer
+    if traces & 1:  # part of another trace in this thread
+        yield
+        return
+    _tracer = threading.get_ident()
+    traces += 1
+    try:
+        yield
+    finally:
+        traces += 1
+        _tracer = 0
+
+
+def disturbed(seen: int) -> bool:
+    """Whether another thread has traced since ``traces`` was ``seen``, so that what was read may be a placeholder.
+
+    If so, read it again with ``lock`` held.
+    """
+    return (traces != seen or bool(seen & 1)) and _tracer != threading.get_ident()
+
+
+def value_of(tensor: Any) -> mx.array:
+    """``tensor._array``, and not the placeholder of another thread's trace."""
+    seen = traces
+    array: mx.array = tensor._array
+    if not disturbed(seen):
+        return array
+    with lock:
+        return value_of(tensor)
 
 
 def prepare() -> None:
@@ -103,7 +147,7 @@ class _ThisThread(threading.local):
     def __init__(self) -> None:
         is_main = threading.current_thread() is threading.main_thread()
         if not _streams:
-            with _engine:  # not ``lock``, whose first use counts as a computation
+            with engine:  # not ``lock``, whose first use counts as a computation
                 if not _streams:
                     _make_streams(is_main)
         for stream in _streams:
@@ -117,7 +161,7 @@ def _make_streams(in_main_thread: bool) -> None:
     streams = [mx.new_thread_unsafe_stream(mx.cpu)]
     if gpu_backend() is not None:
         streams.append(mx.new_thread_unsafe_stream(mx.gpu))
-        lock = _engine  # the context of a GPU does not survive a fork either
+        lock = engine  # the context of a GPU does not survive a fork either
         if in_main_thread:
             # MLX takes the first thread that evaluates for the main one, and in that one mx.clear_streams() destroys
             # the shared streams of the GPU too.
@@ -127,14 +171,15 @@ def _make_streams(in_main_thread: bool) -> None:
 
 
 def _after_fork_in_child() -> None:
-    global lock, _engine
-    lock = _Forked() if lock is _engine else _Unused()
-    _engine = threading.RLock()  # another thread may have held the former one
+    global lock, engine, traces, _tracer
+    lock = _Forked() if lock is engine else _Unused()
+    engine = threading.RLock()  # another thread may have held the former one
+    traces = _tracer = 0
 
 
 def _at_exit() -> None:
     # Keeps daemon threads out of MLX from here on: coming back from it while Python exits ends in std::terminate.
-    _engine.acquire(timeout=_EXIT_TIMEOUT_S)
+    engine.acquire(timeout=_EXIT_TIMEOUT_S)
 
 
 _this_thread = per_thread(_ThisThread)

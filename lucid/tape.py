@@ -210,10 +210,10 @@ def wrap(array: mx.array, node: Node | None = None, index: int = 0) -> Tensor:
     tensor._array = array
     tensor._node = node
     tensor._index = index
-    tensor._requires_grad = False
     tensor._place = None
     tensor._hooks = None
     tensor.grad = None
+    tensor._requires_grad = False  # last: a trace in another thread takes the tensor for complete then
     return cast("Tensor", tensor)
 
 
@@ -350,6 +350,10 @@ def apply(
     places: list[_Place] = []
     edges: list[Edge] = []
     recording = mode.recording
+    traces = _threads.traces
+    if traces & 1 and _threads.disturbed(traces):  # wait for the trace in another thread
+        with _threads.lock:
+            return apply(body, args, kwargs, name, vjp)
     for i, value in enumerate(args):
         if isinstance(value, TensorBase):
             arrays.append(value._array)
@@ -375,6 +379,9 @@ def apply(
             else:
                 unwrapped[key] = value
         kwargs = unwrapped
+    if traces != _threads.traces and _threads.disturbed(traces):  # it has begun since: read everything again
+        with _threads.lock:
+            return apply(body, args, kwargs, name, vjp)
 
     known = _deferred.operations()
     try:

@@ -1,16 +1,20 @@
 """Threads share streams and a lock; forked processes; the exit of a process. See also tests/thread_matrix.py."""
 
+import copy
 import os
+import random
 import re
 import subprocess
 import sys
 import textwrap
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
 
 import mlx.core as mx
+import numpy as np
 import pytest
 
 import lucid
@@ -120,6 +124,131 @@ def test_a_trace_does_not_suspend_evaluation_in_other_threads():
     evaluating = SimpleQueue()
     double(lucid.ones(1))
     assert evaluating.get_nowait()
+
+
+def while_traced(other, model):
+    """The result of ``other()`` in a second thread while this one traces ``model``, with that thread's turn."""
+    started, ended = threading.Event(), threading.Event()
+
+    @lucid.compile(state=model)
+    def traced(x):
+        started.set()
+        ended.wait(0.2)  # the other thread has time for what it does not wait for
+        return model(x)
+
+    def work():
+        started.wait()
+        try:
+            return other()
+        finally:
+            ended.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(work)
+        with pytest.warns(UserWarning, match=r"_flag.* changed"):
+            traced(lucid.ones(1, 4))
+        return found.result()
+
+
+@pytest.mark.parametrize(
+    ("read", "expected"),
+    [
+        pytest.param(lambda w: (w + 1).tolist(), 3.0, id="operator"),
+        pytest.param(lambda w: lucid.add(w, other=w).sum().item() / 4, 4.0, id="keyword"),
+        pytest.param(lambda w: w.sum(), 8.0, id="unevaluated"),
+        pytest.param(lambda w: w[0, 0].item(), 2.0, id="item"),
+        pytest.param(lambda w: w.detach().numpy(), 2.0, id="numpy"),
+        pytest.param(lambda w: lucid.tensor(w.mlx), 2.0, id="mlx"),
+        pytest.param(lambda w: lucid.tensor(w.detach()), 2.0, id="tensor"),
+        pytest.param(lambda w: w.T.detach(), 2.0, id="view"),
+        pytest.param(lambda w: copy.deepcopy(w).detach(), 2.0, id="deepcopy"),
+        pytest.param(lambda w: w.tolist(), 2.0, id="tolist"),
+        pytest.param(lambda w: lucid.autograd.grad((w * w).sum(), w)[0], 4.0, id="grad"),
+    ],
+)
+def test_a_trace_in_another_thread_is_not_seen(read, expected):
+    model = nn.Linear(4, 1, bias=False)
+    nn.init.constant_(model.weight, 2.0)
+    found = while_traced(lambda: read(model.weight), model)
+    np.testing.assert_array_equal(np.unique(lucid.tensor(found).detach().numpy()), [expected])
+
+
+def test_what_other_threads_write_outlives_a_trace():
+    model, x = nn.Linear(4, 1), lucid.zeros(3)
+    mine, other = nn.Linear(2, 1), nn.Linear(2, 1)
+    other.load_state_dict(mine.state_dict())
+
+    def train(model):
+        optimizer = lucid.optim.AdamW(model.parameters(), lr=0.1)
+        for _ in range(2):
+            optimizer.zero_grad()
+            model(lucid.ones(3, 2)).sum().backward()
+            optimizer.step()
+        x.add_(1)
+        x.data = x + 1
+        return [p.grad.tolist() for p in model.parameters()]
+
+    assert while_traced(lambda: train(mine), model) == train(other)
+    for one, two in zip(mine.parameters(), other.parameters(), strict=True):
+        assert lucid.equal(one, two)
+    assert x.tolist() == [4.0] * 3
+
+
+def test_checkpointed_layers_are_recomputed_unseen():
+    """The recomputation gives parameters their recorded values for a moment."""
+    model = nn.Linear(4, 1, bias=False)
+    nn.init.constant_(model.weight, 2.0)
+    recomputing, ended = threading.Event(), threading.Event()
+    calls = []
+
+    def layer(x):
+        calls.append(x)
+        if len(calls) == 2:
+            recomputing.set()
+            ended.wait(0.2)
+        return model(x)
+
+    def other():
+        recomputing.wait()
+        try:
+            return model.weight.detach().tolist(), model(lucid.ones(1, 4)).item()
+        finally:
+            ended.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        found = pool.submit(other)
+        out = lucid.utils.checkpoint(layer, lucid.ones(1, 4))
+        with lucid.no_grad():
+            model.weight.add_(1)
+        out.sum().backward()
+        assert found.result() == ([[3.0] * 4], 12.0)
+
+
+def test_random_numbers_of_other_threads_are_not_the_functions():
+    drawn, ended = [], threading.Event()
+
+    def draw():
+        while not ended.is_set():
+            drawn.append((random.random(), np.random.rand()))  # noqa: NPY002
+            time.sleep(1e-4)
+
+    def busy(x):
+        for _ in range(10**6):  # Python code, among which the other thread gets its turn
+            pass
+        return x * 2
+
+    with ThreadPoolExecutor(1) as pool:
+        work = pool.submit(draw)
+        try:
+            assert lucid.compile(busy)(lucid.ones(1)).item() == 2
+            for generator in (random, np.random):
+                for function in (lambda x: x * generator.random(), lambda x: x + generator.randint(0, 9)):  # noqa: B023
+                    with pytest.raises(RuntimeError, match=f"draws from .*{generator.__name__}"):
+                        lucid.compile(function)(lucid.ones(1))
+        finally:
+            ended.set()
+        work.result()
+    assert len(drawn) > 10 and len(set(drawn)) == len(drawn) and sys.getprofile() is None
 
 
 def test_web_servers_and_asyncio():

@@ -150,6 +150,35 @@ class Noise:
         return lucid.randn(3) + index
 
 
+class Served:
+    """Compiled and eager calls share a model, which some threads trace while others train models of their own."""
+
+    def __init__(self):
+        self.model, self.x = network().eval(), images()
+        self.predict = lucid.compile(self.model)
+
+    def run(self, number):
+        model = network()
+        optimizer = lucid.optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        found = []
+        for _ in range(3):
+            found.append((self.predict if number % 2 else self.model)(self.x).detach())
+            optimizer.zero_grad()
+            F.cross_entropy(model(self.x), lucid.tensor([1, 3])).backward()
+            optimizer.step()
+            with lucid.no_grad():
+                model[4].bias.mul_(0.5)
+        return found, [p.detach() for p in model.parameters()]
+
+    def check(self, results):
+        expected, trained = self.run(0)
+        for found, parameters in results:
+            for one in found:
+                close(one.numpy(), expected[0].numpy())
+            for one, other in zip(parameters, trained, strict=True):
+                close(one.numpy(), other.numpy())
+
+
 class Loader:
     """Random numbers that a dataset draws in background threads depend on the seed of the loader only."""
 
@@ -169,7 +198,7 @@ class Loader:
             assert len(np.unique(noise)) == noise.size
 
 
-CASES = {one.__name__.lower(): one for one in (Forward, Backward, Dropout, Randn, Compiled, Loader)}
+CASES = {one.__name__.lower(): one for one in (Forward, Backward, Dropout, Randn, Compiled, Served, Loader)}
 
 
 def in_thread(run):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import sys
 import threading
 import warnings
 from collections.abc import Callable
@@ -16,21 +17,17 @@ import mlx.core as mx
 from lucid import _aliases, _bounds, _deferred, _grad_mode, _precision, _threads, random, tape
 from lucid._checks import dtype_name
 from lucid._compile.aliases import Binding, Shared, build_result, shared_cells
-from lucid._compile.arguments import (
-    Arguments,
-    Structure,
-    describe,
-    names_of_values,
-    parameter_names,
-)
+from lucid._compile.arguments import Arguments, Structure, describe, names_of_values, parameter_names
 from lucid._compile.differentiable import CompiledNode, Pullback
 from lucid._compile.guards import (
+    DrewNumbers,
     Snapshot,
     changed_values,
     refuse,
     refuse_stranger,
     refused_step,
     warn_of_changes,
+    watching_random_numbers,
 )
 from lucid._compile.messages import reading_inside
 from lucid._compile.places import Refusal
@@ -92,7 +89,7 @@ class Compiled(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         if not _deferred.evaluating():  # inside another compiled function: becomes part of its graph
             return self._function(*args, **kwargs)
-        with _threads.lock:  # tracing puts placeholders into the tensors of the state
+        with _threads.lock:
             return self._call(args, kwargs)
 
     def _call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -137,7 +134,7 @@ class Compiled(Generic[P, R]):
                 graph = None
         if graph is None:
             try:
-                graph, outputs = self._trace(key, plan, arguments, args, kwargs, grads, inputs, shared)
+                graph, outputs = self._traced(key, plan, arguments, args, kwargs, grads, inputs, shared)
             except _ReadsValue:  # of a tensor that is not state, perhaps: again, with these as constants
                 self._world.reads_values = True
                 return self._call(args, kwargs)
@@ -210,6 +207,16 @@ class Compiled(Generic[P, R]):
                 module.training = training
 
     # Tracing --------------------------------------------------------------------------------------------------------
+
+    def _traced(self, *call: Any) -> tuple[_Graph, list[mx.array]]:
+        try:
+            with _threads.tracing():
+                return self._trace(*call)
+        except DrewNumbers:
+            if threading.active_count() == 1 or sys.getprofile() is not None:
+                raise
+        with watching_random_numbers(), _threads.tracing():  # another thread may have drawn them, as loaders do
+            return self._trace(*call)
 
     def _trace(
         self, key: Any, plan: Plan, arguments: Arguments, args: Any, kwargs: Any, grads: list[Any],
@@ -339,7 +346,7 @@ class Compiled(Generic[P, R]):
             "and memory. Pass numbers that change as tensors, keep shapes fixed (DataLoader(..., drop_last=True)), "
             "and see .retraces for all reasons",
             UserWarning,
-            stacklevel=6,
+            stacklevel=7,
         )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Any:

@@ -15,8 +15,11 @@ import copy
 import gc
 import operator
 import random as python_random
+import sys
+import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from itertools import chain
 from types import FunctionType, ModuleType
 from typing import Any
@@ -32,6 +35,8 @@ from lucid._tensor import Tensor
 from lucid.nn.module import Module
 from lucid.optim.lr_scheduler import LRScheduler
 from lucid.optim.optimizer import Optimizer
+
+_DRAWING = frozenset(("getrandbits", "random", "seed", "setstate"))  # methods of Python's generator
 
 # Of each parameter group: the name of the optimizer, group["lr"], group.lr_tensor and its value.
 LearningRates = list[tuple[str, Any, Tensor, mx.array]]
@@ -83,7 +88,7 @@ class Snapshot:
         for thing in chain(things, (one for one in _live() if id(one) not in listed)):
             kind = _kind_of(type(thing))
             if kind is tape.TensorBase:
-                if hasattr(thing, "_requires_grad"):  # not set if the constructor failed
+                if hasattr(thing, "_requires_grad"):  # set last, and not if the constructor failed
                     self._tensors.append((thing, *_fields(thing)))
                     if thing._hooks:
                         containers.append(thing._hooks)
@@ -199,6 +204,8 @@ class Snapshot:
             if is_tensor and id(thing) not in self._known and id(thing) not in expected:
                 try:
                     _deferred.wait(thing._array)
+                except AttributeError:  # another thread has just begun to make it
+                    continue
                 except (RuntimeError, ValueError):
                     yield thing
 
@@ -396,37 +403,65 @@ def warn_of_changes(caller: str, changes: list[tuple[str, str, str]], state: Sta
         f"{caller}: {what}; the Python code of a compiled function runs only during tracing, so it will not change "
         "again: make it a buffer or a tensor in state, or update it outside",
         UserWarning,
-        stacklevel=6,
+        stacklevel=7,
     )
+
+
+class DrewNumbers(RuntimeError):
+    """Random numbers were drawn during the trace."""
+
+
+@contextmanager
+def watching_random_numbers() -> Iterator[None]:
+    """Count only the random numbers of this thread: note its use of Python's generator, and keep others off NumPy's."""
+    find = getattr(np.random, "get_bit_generator", None)  # NumPy 1.24
+    lock = find and find().lock
+    if not isinstance(lock, type(threading.RLock())):  # with the plain lock of an older NumPy, this thread would hang
+        lock = nullcontext()
+    generator = python_random.random.__self__  # type: ignore[attr-defined]
+
+    def note(frame: Any, event: str, called: Any) -> None:
+        if event == "c_call" and getattr(called, "__self__", None) is generator and called.__name__ in _DRAWING:
+            RandomNumbers.noted = True
+
+    with lock:
+        RandomNumbers.noted = False
+        sys.setprofile(note)
+        try:
+            yield
+        finally:
+            sys.setprofile(None)
+            RandomNumbers.noted = None
 
 
 class RandomNumbers:
     """The generators of Python and NumPy, whose numbers would be constants of a graph."""
 
+    noted: bool | None = None  # whether this thread has used Python's generator, if that is watched
+
     def __init__(self) -> None:
         self._python, self._numpy = python_random.getstate(), np.random.get_state(legacy=False)  # noqa: NPY002
 
     def restore(self) -> None:
-        python_random.setstate(self._python)
-        np.random.set_state(self._numpy)  # noqa: NPY002
+        if self.noted or threading.active_count() == 1:  # other threads would draw their numbers again
+            python_random.setstate(self._python)
+            np.random.set_state(self._numpy)  # noqa: NPY002
 
     def check_unused(self, caller: str) -> None:
         """Refuse numbers that were drawn since.
 
         Raises:
-            RuntimeError: there are some.
+            DrewNumbers: there are some, of this thread or, unless they are watched, of another.
         """
         state: Any = np.random.get_state(legacy=False)  # noqa: NPY002
         before: Any = self._numpy
         numpy_same = state["state"]["pos"] == before["state"]["pos"] and np.array_equal(
             state["state"]["key"], before["state"]["key"]
         )
-        for name, same in (
-            ("Python's random module", python_random.getstate() == self._python),
-            ("numpy.random", numpy_same),
-        ):
+        python_same = python_random.getstate() == self._python if self.noted is None else not self.noted
+        for name, same in (("Python's random module", python_same), ("numpy.random", numpy_same)):
             if not same:
-                raise RuntimeError(
+                raise DrewNumbers(
                     f"{caller}: the function draws from {name}, whose numbers would be constants of the graph; draw "
                     "outside and pass them as arguments, or use lucid.rand() and lucid.randint()"
                 )

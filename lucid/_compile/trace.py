@@ -13,7 +13,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from lucid import _deferred, _grad_mode, _precision, random, tape
+from lucid import _deferred, _grad_mode, _precision, _threads, random, tape
 from lucid._aliases import Cell
 from lucid._backward import run_backward
 from lucid._compile.aliases import Binding, Outline
@@ -292,6 +292,12 @@ class Trace:
 
         It has no side effects. Hooks of the sources run outside, once the gradient is complete.
         """
+        with _threads.tracing():
+            return self._pull_back(plan, view, inputs, cotangents)
+
+    def _pull_back(
+        self, plan: Plan, view: View, inputs: list[mx.array], cotangents: list[mx.array]
+    ) -> list[mx.array | None]:
         before = Snapshot([*plan.tensors, *self.state.objects()], view)
         self.plan, self.view, self.done = plan, view, False
         try:

@@ -38,7 +38,7 @@ def capture(
 
     The first trace creates gradients and moments and is thrown away. Afterwards everything is as it was before.
     """
-    with _threads.lock, ExitStack() as stack:
+    with _threads.lock, _threads.tracing(), ExitStack() as stack:
         before = Snapshot([*program._state.plan().tensors, *program._state.objects()])
         stack.callback(before.restore_containers)
         stack.callback(before.restore)
@@ -89,7 +89,7 @@ def capture_arrays(
             set_fused(observer, compiled)
             return arrays_of(function(*fill(given), **fill(named)))
 
-    with _threads.lock, ExitStack() as stack:
+    with _threads.lock, _threads.tracing(), ExitStack() as stack:
         before = Snapshot([])
         stack.callback(before.restore_containers)
         stack.callback(before.restore)

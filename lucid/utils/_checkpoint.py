@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, cast
 
 import mlx.core as mx
 
-from lucid import _deferred, _grad_mode, _precision, random, tape
+from lucid import _deferred, _grad_mode, _precision, _threads, random, tape
 from lucid._backward import run_backward
 from lucid._tensor import Tensor
 
@@ -127,14 +127,15 @@ def _to_tensor(value: Any, inputs: Sequence[Tensor]) -> Any:
 @contextmanager
 def _substituted(leaves: list[tape.TensorBase], arrays: Sequence[mx.array]) -> Iterator[None]:
     """Temporarily give the leaves their recorded values, without hooks, which run when the gradient is complete."""
-    before = [(leaf._array, leaf._hooks) for leaf in leaves]
-    try:
-        for leaf, array in zip(leaves, arrays, strict=True):
-            leaf._array, leaf._hooks = array, None
-        yield
-    finally:
-        for leaf, (array, hooks) in zip(leaves, before, strict=True):
-            leaf._array, leaf._hooks = array, hooks
+    with _threads.lock, _threads.tracing():
+        before = [(leaf._array, leaf._hooks) for leaf in leaves]
+        try:
+            for leaf, array in zip(leaves, arrays, strict=True):
+                leaf._array, leaf._hooks = array, None
+            yield
+        finally:
+            for leaf, (array, hooks) in zip(leaves, before, strict=True):
+                leaf._array, leaf._hooks = array, hooks
 
 
 def _captured_leaves(outputs: list[Tensor], inputs: list[Tensor], start: int) -> list[tape.TensorBase]:
