@@ -1,10 +1,12 @@
 """The troubleshooting guide quotes errors that the code raises, the navigation is complete, and notebooks run."""
 
 import importlib
+import json
 import re
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import lucid
@@ -85,6 +87,43 @@ def test_the_picture_of_views_says_what_they_are(tools):
         assert [(*draw_views.describe(image, view), str(weight)) for weight, view in views] == rows
     picture = draw_views.draw()
     assert len(picture.getcolors()) > 50 and min(picture.size) > 900
+
+
+@pytest.fixture(scope="module")
+def draw_sea(tools):
+    pytest.importorskip("PIL", reason="pictures are drawn with Pillow")
+    return importlib.import_module("draw_sea")
+
+
+def test_things_at_sea_are_drawn_where_they_should_be(draw_sea):
+    empty = np.asarray(draw_sea.sea(200)).astype(int)
+    for name in draw_sea.THINGS:
+        pictures = [draw_sea.sea(200) for _ in range(2)]
+        for is_mirrored, picture in enumerate(pictures):
+            draw_sea.put(picture, name, x=50, y=60, size=0.5, is_mirrored=bool(is_mirrored))
+        changed, mirrored = (np.abs(np.asarray(one) - empty).sum(axis=2) > 0 for one in pictures)
+        assert not changed[:60].any() and not changed[140:].any() and not changed[:, :60].any()
+        assert 0.02 < changed.mean() < 0.1 and np.mean(changed != mirrored[:, ::-1]) < 0.01
+
+
+def test_the_drawn_photos_are_fine_tuned_on_and_classified(draw_sea, tmp_path, monkeypatch, capsys):
+    pytest.importorskip("matplotlib", reason="the run draws its curves")
+    from lucid.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    draw_sea.main([".", "--count", "5"])
+    commands = [
+        re.search(
+            rf"^    lucid ({name} .*small.*|{name} new .*)$", (ROOT / f"docs/{page}.md").read_text(), re.MULTILINE
+        )
+        for name, page in (("finetune", "finetuning"), ("classify", "classify"))
+    ]
+    finetune, classify = (found[1].split() for found in commands)
+    assert main([*finetune, "--epochs", "1"]) == 0
+    assert main([*classify, "--jsonl", "-"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    assert len(rows) == len(list(Path("heat").iterdir())) == 8
+    assert {one["class"] for row in rows for one in row["predictions"]} == set(draw_sea.THINGS)
 
 
 def test_every_guide_is_in_the_navigation():

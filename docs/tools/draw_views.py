@@ -10,6 +10,7 @@ import sys
 from fractions import Fraction
 from pathlib import Path
 
+import draw_sea
 import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -38,26 +39,10 @@ class Recorder(nn.Module):
         return lucid.eye(10)[len(self.seen) - 1 : len(self.seen)]
 
 
-def scene(side: int = 512) -> Image.Image:
+def scene() -> Image.Image:
     """A boat on the sea, and the sun."""
-    ramp = np.linspace(0, 1, side)[:, None, None]
-    sky = (1 - ramp) * np.array([118, 178, 226]) + ramp * np.array([236, 240, 232])
-    image = Image.fromarray(np.rint(np.broadcast_to(sky, (side, side, 3))).astype(np.uint8))
-    pen = ImageDraw.Draw(image)
-
-    def shape(color: str, *points: float) -> None:
-        pen.polygon([side * value / 100 for value in points], fill=color)
-
-    pen.ellipse([side * value / 100 for value in (4, 5, 22, 23)], fill="#f7c948")
-    shape("#7fa36b", 62, 68, 76, 55, 88, 60, 100, 50, 100, 68)
-    shape("#2f6f9f", 0, 68, 100, 68, 100, 100, 0, 100)
-    shape("#5b93bd", 6, 90, 34, 90, 34, 93, 6, 93)
-    shape("#5b93bd", 66, 84, 94, 84, 94, 87, 66, 87)
-    shape("#8a4b2a", 24, 68, 76, 68, 66, 81, 32, 81)
-    shape("#4a3527", 48, 14, 51, 14, 51, 68, 48, 68)
-    shape("#d64541", 51, 14, 51, 23, 63, 18)
-    shape("#fbf7ee", 46, 24, 46, 62, 24, 62)
-    shape("#f0dfb8", 53, 30, 53, 62, 76, 62)
+    image = draw_sea.sea(512)
+    draw_sea.put(image, "sailboats")
     return image
 
 
