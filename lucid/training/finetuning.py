@@ -51,7 +51,7 @@ class Settings(Recipe):
     )
     freeze: str = setting("none", "what to freeze: none, backbone, or a number N: the stem and the first N stages")
     head_init_scale: float = setting(1e-3, "factor on the initial weights of the classifier", low=0)
-    teacher: str = setting("", "distill from this checkpoint, which has the same classes")
+    teacher: str = setting("", "distill from this checkpoint, which has all of the classes")
     distill_weight: float = setting(0.5, "share of the teacher's outputs in the loss", low=0, high=1)
     distill_temperature: float = setting(2.0, "temperature at which outputs are compared", low=0)
     distill_features: float = setting(0.0, "weight of the similarity of features to the teacher's in the loss", low=0)
