@@ -119,7 +119,7 @@ def test_the_drawn_photos_are_fine_tuned_on_and_classified(draw_sea, tmp_path, m
         for name, page in (("finetune", "finetuning"), ("classify", "classify"))
     ]
     finetune, classify = (found[1].split() for found in commands)
-    assert main([*finetune, "--epochs", "1"]) == 0
+    assert main([*finetune, "--epochs", "1", "--batch-size", "4"]) == 0
     assert main([*classify, "--jsonl", "-"]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
     assert len(rows) == len(list(Path("heat").iterdir())) == 8
