@@ -129,6 +129,7 @@ class Tensor(TensorOperators, TensorMethods, TensorInplace, TensorRandom, Tensor
     def requires_grad(self, value: bool) -> None:
         self.requires_grad_(value)
 
+    @_threads.between_traces
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Set whether to compute gradients for this tensor, and return it.
 
@@ -191,6 +192,7 @@ class Tensor(TensorOperators, TensorMethods, TensorInplace, TensorRandom, Tensor
         """The same values outside of the graph. A write to one of the two tensors is seen by both."""
         return _aliases.detached(self)
 
+    @_threads.between_traces
     def detach_(self) -> Tensor:
         """Detach this tensor from the graph, and return it."""
         _ = self._array  # with its present value, if it is a view
@@ -230,6 +232,7 @@ class Tensor(TensorOperators, TensorMethods, TensorInplace, TensorRandom, Tensor
         if self._node is not None:
             self._node.retain(self)
 
+    @_threads.between_traces
     def register_hook(self, hook: Callable[[Tensor], Any]) -> RemovableHandle:
         """Call ``hook(gradient)`` when the gradient of this tensor is computed; a returned tensor replaces it.
 
@@ -271,11 +274,11 @@ class Tensor(TensorOperators, TensorMethods, TensorInplace, TensorRandom, Tensor
 
     # The value --------------------------------------------------------------------------------------------------------
 
+    @_threads.between_traces
     def _clear_grad(self, set_to_none: bool) -> None:
         """Set ``.grad`` to ``None``, or its value to zeros."""
         if set_to_none:
-            with _threads.engine:  # a trace in another thread puts back what it found
-                self.grad = None
+            self.grad = None
         elif self.grad is not None:
             _threads.prepare()
             self.grad.detach_()._rebind(mx.zeros_like(self.grad._array))
@@ -345,6 +348,7 @@ class Tensor(TensorOperators, TensorMethods, TensorInplace, TensorRandom, Tensor
             _aliases.detached(self, into=new)
         return new
 
+    @_threads.between_traces
     def __deepcopy__(self, memo: dict[int, Any]) -> Tensor:
         if self._node is not None:
             raise RuntimeError("deepcopy: only leaf tensors support deepcopy; use detach() or clone()")

@@ -8,26 +8,29 @@ all threads share one stream per device, as in PyTorch. MLX allows that if only 
   operation; code that calls MLX without the tape calls ``prepare()`` first.
 - Whatever evaluates arrays or reads unevaluated graphs (``mx.eval``, ``item()``, ``mx.vjp``) holds ``lock``.
 - A trace puts placeholders into tensors that other threads may use, and puts everything back at its end. It holds
-  ``lock`` and happens in ``tracing()``. Other threads wait for its end when they read a value (``tape.apply``,
-  ``value_of``), and hold ``engine`` when they write one.
+  ``lock`` and runs inside ``tracing()``. Other threads wait for its end when they read a value (``tape.apply``,
+  ``value_of``), and hold ``engine`` when they write one (``between_traces``).
 """
 
 import atexit
 import contextlib
+import functools
 import os
 import threading
-from collections.abc import Iterator
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterator
+from typing import Any, ParamSpec, TypeVar
 
 import mlx.core as mx
 
 from lucid._device import gpu_backend
 
+P = ParamSpec("P")
+R = TypeVar("R")
 T = TypeVar("T", bound=threading.local)
 
 _EXIT_TIMEOUT_S = 10.0
 engine = threading.RLock()  # reentrant: a signal handler may evaluate in a thread that is evaluating
-traces = 0  # how often a trace has begun or ended: odd during one
+traces = 0  # the number of times that a trace has begun or ended: odd during one
 _tracer = 0  # the thread that traces
 _streams: list[mx.Stream] = []
 _mlx_knows_main_thread = False
@@ -67,7 +70,7 @@ class _Forked:
 lock: Any = _Unused()
 """Held during every evaluation. Write ``with _threads.lock``: the first use and a fork replace the object.
 
-``engine`` is the same lock; using that one does not count as a computation.
+``engine`` is the same lock, until a fork; using that one does not count as a computation.
 """
 
 
@@ -78,12 +81,12 @@ def tracing() -> Iterator[None]:
     if traces & 1:  # part of another trace in this thread
         yield
         return
-    _tracer = threading.get_ident()
-    traces += 1
     try:
+        _tracer = threading.get_ident()
+        traces += 1
         yield
     finally:
-        traces += 1
+        traces += traces & 1
         _tracer = 0
 
 
@@ -103,6 +106,17 @@ def value_of(tensor: Any) -> mx.array:
         return array
     with lock:
         return value_of(tensor)
+
+
+def between_traces(function: Callable[P, R]) -> Callable[P, R]:
+    """``function``, which reads tensors and writes to them, without a trace of another thread in the middle."""
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        with engine:
+            return function(*args, **kwargs)
+
+    return call
 
 
 def prepare() -> None:

@@ -213,13 +213,13 @@ def wrap(array: mx.array, node: Node | None = None, index: int = 0) -> Tensor:
     tensor._place = None
     tensor._hooks = None
     tensor.grad = None
-    tensor._requires_grad = False  # last: a trace in another thread takes the tensor for complete then
+    tensor._requires_grad = False  # last: from then on a trace in another thread regards it as complete
     return cast("Tensor", tensor)
 
 
 def unwrap(value: Any) -> Any:
     """The array of a tensor; any other value unchanged."""
-    return value._array if isinstance(value, TensorBase) else value
+    return _threads.value_of(value) if isinstance(value, TensorBase) else value
 
 
 def edge_of(tensor: TensorBase) -> Edge:

@@ -20,17 +20,16 @@ from lucid._compile.aliases import Binding, Shared, build_result, shared_cells
 from lucid._compile.arguments import Arguments, Structure, describe, names_of_values, parameter_names
 from lucid._compile.differentiable import CompiledNode, Pullback
 from lucid._compile.guards import (
-    DrewNumbers,
     Snapshot,
     changed_values,
     refuse,
     refuse_stranger,
     refused_step,
     warn_of_changes,
-    watching_random_numbers,
 )
 from lucid._compile.messages import reading_inside
 from lucid._compile.places import Refusal
+from lucid._compile.random_numbers import DrewNumbers, watching
 from lucid._compile.retraces import Retraces, is_expected
 from lucid._compile.state import EMPTY_PLAN, Plan, State
 from lucid._compile.trace import StaleTrace, Trace
@@ -198,8 +197,6 @@ class Compiled(Generic[P, R]):
             tensor._requires_grad = requires
             if at >= 0:
                 tensor.grad = tape.wrap(outputs[at] if tensor.grad is None else tensor.grad._array + outputs[at])
-        for tensor, at in trace.created:
-            tensor._array = outputs[at]
         if trace.key >= 0:
             random._state._array = outputs[trace.key]
         for module, training in trace.modes:
@@ -209,14 +206,18 @@ class Compiled(Generic[P, R]):
     # Tracing --------------------------------------------------------------------------------------------------------
 
     def _traced(self, *call: Any) -> tuple[_Graph, list[mx.array]]:
+        """``_trace``; a second time if another thread, such as one of a loader, may have drawn random numbers."""
         try:
             with _threads.tracing():
                 return self._trace(*call)
-        except DrewNumbers:
+        except DrewNumbers as error:
             if threading.active_count() == 1 or sys.getprofile() is not None:
-                raise
-        with watching_random_numbers(), _threads.tracing():  # another thread may have drawn them, as loaders do
-            return self._trace(*call)
+                raise RuntimeError(str(error)) from None
+        try:
+            with watching(), _threads.tracing():
+                return self._trace(*call)
+        except DrewNumbers as error:
+            raise RuntimeError(str(error)) from None
 
     def _trace(
         self, key: Any, plan: Plan, arguments: Arguments, args: Any, kwargs: Any, grads: list[Any],
@@ -264,7 +265,7 @@ class Compiled(Generic[P, R]):
                     raise _ReadsValue from None
                 self._world.reads_values = False
                 raise refused_step(self._caller, view, self._state, before) or explained from None
-            trace.plan, trace.view, trace.look, trace.before = EMPTY_PLAN, EMPTY_VIEW, _see_nothing, None
+            trace.plan, trace.view, trace.look, trace.before = EMPTY_PLAN, EMPTY_VIEW, lambda: EMPTY_VIEW, None
             return _Graph(call, trace, pullback, view.keep), outputs
 
         try:
@@ -286,6 +287,8 @@ class Compiled(Generic[P, R]):
             before.restore()
             before.restore_containers()
             raise
+        for tensor, at in graph.trace.created:  # no placeholders are left when the trace ends
+            tensor._array = outputs[at]
         return graph, outputs
 
     def _store(
@@ -492,7 +495,3 @@ def compile(function: Callable[..., Any] | None = None, *, state: Any = ()) -> A
     if not callable(function):
         raise TypeError(f"compile: expected a function or a module, got {type(function).__name__}")
     return (CompiledModule if isinstance(function, Module) else Compiled)(function, state)
-
-
-def _see_nothing() -> View:
-    return EMPTY_VIEW

@@ -14,12 +14,9 @@ from __future__ import annotations
 import copy
 import gc
 import operator
-import random as python_random
-import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
 from itertools import chain
 from types import FunctionType, ModuleType
 from typing import Any
@@ -29,14 +26,13 @@ import numpy as np
 
 from lucid import _aliases, _deferred, _grad_mode, _precision, random, tape
 from lucid._compile.places import Refusal, expression, line, path_of, words
+from lucid._compile.random_numbers import RandomNumbers
 from lucid._compile.state import State
 from lucid._compile.values import View
 from lucid._tensor import Tensor
 from lucid.nn.module import Module
 from lucid.optim.lr_scheduler import LRScheduler
 from lucid.optim.optimizer import Optimizer
-
-_DRAWING = frozenset(("getrandbits", "random", "seed", "setstate"))  # methods of Python's generator
 
 # Of each parameter group: the name of the optimizer, group["lr"], group.lr_tensor and its value.
 LearningRates = list[tuple[str, Any, Tensor, mx.array]]
@@ -85,13 +81,16 @@ class Snapshot:
         containers: list[Any] = []
         things = list(things)
         listed = {id(one) for one in things}
+        alone = threading.active_count() == 1  # what other objects contain may be the work of another thread
         for thing in chain(things, (one for one in _live() if id(one) not in listed)):
             kind = _kind_of(type(thing))
             if kind is tape.TensorBase:
                 if hasattr(thing, "_requires_grad"):  # set last, and not if the constructor failed
                     self._tensors.append((thing, *_fields(thing)))
-                    if thing._hooks:
+                    if thing._hooks and (alone or id(thing) in listed):
                         containers.append(thing._hooks)
+            elif not alone and id(thing) not in listed:
+                continue
             elif kind is Optimizer and {"param_groups", "state"} <= vars(thing).keys():
                 self._optimizers.append((thing, thing._step_calls))
                 containers += [vars(thing), thing.param_groups, *thing.param_groups, thing.state, *thing.state.values()]
@@ -99,7 +98,7 @@ class Snapshot:
             elif kind is LRScheduler and "last_epoch" in vars(thing):
                 self._schedulers.append((thing, thing.last_epoch))
                 containers.append(vars(thing))
-            elif kind is Module and "_modules" in vars(thing):
+            elif kind is Module and "_backward_hooks" in vars(thing):
                 containers += [vars(thing), thing._parameters, thing._buffers, thing._modules]
                 containers += [thing._forward_pre_hooks, thing._forward_hooks, thing._backward_hooks]
             elif id(thing) in listed and hasattr(thing, "__dict__"):
@@ -405,63 +404,3 @@ def warn_of_changes(caller: str, changes: list[tuple[str, str, str]], state: Sta
         UserWarning,
         stacklevel=7,
     )
-
-
-class DrewNumbers(RuntimeError):
-    """Random numbers were drawn during the trace."""
-
-
-@contextmanager
-def watching_random_numbers() -> Iterator[None]:
-    """Count only the random numbers of this thread: note its use of Python's generator, and keep others off NumPy's."""
-    find = getattr(np.random, "get_bit_generator", None)  # NumPy 1.24
-    lock = find and find().lock
-    if not isinstance(lock, type(threading.RLock())):  # with the plain lock of an older NumPy, this thread would hang
-        lock = nullcontext()
-    generator = python_random.random.__self__  # type: ignore[attr-defined]
-
-    def note(frame: Any, event: str, called: Any) -> None:
-        if event == "c_call" and getattr(called, "__self__", None) is generator and called.__name__ in _DRAWING:
-            RandomNumbers.noted = True
-
-    with lock:
-        RandomNumbers.noted = False
-        sys.setprofile(note)
-        try:
-            yield
-        finally:
-            sys.setprofile(None)
-            RandomNumbers.noted = None
-
-
-class RandomNumbers:
-    """The generators of Python and NumPy, whose numbers would be constants of a graph."""
-
-    noted: bool | None = None  # whether this thread has used Python's generator, if that is watched
-
-    def __init__(self) -> None:
-        self._python, self._numpy = python_random.getstate(), np.random.get_state(legacy=False)  # noqa: NPY002
-
-    def restore(self) -> None:
-        if self.noted or threading.active_count() == 1:  # other threads would draw their numbers again
-            python_random.setstate(self._python)
-            np.random.set_state(self._numpy)  # noqa: NPY002
-
-    def check_unused(self, caller: str) -> None:
-        """Refuse numbers that were drawn since.
-
-        Raises:
-            DrewNumbers: there are some, of this thread or, unless they are watched, of another.
-        """
-        state: Any = np.random.get_state(legacy=False)  # noqa: NPY002
-        before: Any = self._numpy
-        numpy_same = state["state"]["pos"] == before["state"]["pos"] and np.array_equal(
-            state["state"]["key"], before["state"]["key"]
-        )
-        python_same = python_random.getstate() == self._python if self.noted is None else not self.noted
-        for name, same in (("Python's random module", python_same), ("numpy.random", numpy_same)):
-            if not same:
-                raise DrewNumbers(
-                    f"{caller}: the function draws from {name}, whose numbers would be constants of the graph; draw "
-                    "outside and pass them as arguments, or use lucid.rand() and lucid.randint()"
-                )

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import mlx.core as mx
 
-from lucid import _checks, _deferred, tape
+from lucid import _checks, _deferred, _threads, tape
 from lucid._tensor import Tensor
 from lucid.optim.optimizer import Optimizer
 from lucid.optim.param_group import ParamGroup
@@ -91,6 +91,7 @@ class GradScaler:
             f"GradScaler.scale: expected a tensor or a list or tuple of tensors, got {type(outputs).__name__}"
         )
 
+    @_threads.between_traces
     def unscale_(self, optimizer: Optimizer) -> None:
         """Divide the gradients of the optimizer's parameters by the scale, e.g. to clip them before ``step``.
 
@@ -128,6 +129,7 @@ class GradScaler:
             p.grad._rebind(gradient * inverse.astype(gradient.dtype))
         return ~mx.all(mx.stack(finite)) if finite else mx.array(False)
 
+    @_threads.between_traces
     def step(self, optimizer: Optimizer, *args: Any, **kwargs: Any) -> Any:
         """Call ``optimizer.step(*args, **kwargs)`` if all gradients are finite, after ``unscale_`` if necessary.
 
@@ -168,6 +170,7 @@ class GradScaler:
             )
         return None if _deferred.item(overflow) else optimizer.step(**kwargs)
 
+    @_threads.between_traces
     def update(self, new_scale: float | Tensor | None = None) -> None:
         """Adapt the scale after the steps since the last ``update()``, or set it to ``new_scale``.
 

@@ -58,7 +58,7 @@ class Metric:
             _deferred.track(tensor)
 
     def _arrays(self) -> Sums:
-        return {name: tensor._array for name, tensor in self._sums.items()}
+        return {name: _threads.value_of(tensor) for name, tensor in self._sums.items()}
 
     def update(self, *args: Any, **kwargs: Any) -> None:
         """Add a batch."""
@@ -100,7 +100,7 @@ class Metric:
 
     def state_dict(self) -> dict[str, Tensor]:
         """A snapshot of the sums by name."""
-        return {name: tape.wrap(tensor._array) for name, tensor in self._sums.items()}
+        return {name: tape.wrap(_threads.value_of(tensor)) for name, tensor in self._sums.items()}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Load a ``state_dict()``.

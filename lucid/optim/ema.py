@@ -61,7 +61,7 @@ class EMA:
         shared: dict[int, Tensor] = {}
         for source in self._sources.values():
             if id(source) not in shared:
-                shared[id(source)] = tape.wrap(source._array.astype(working_dtype(source.dtype)))
+                shared[id(source)] = tape.wrap(_threads.value_of(source).astype(working_dtype(source.dtype)))
         self._averages = {name: shared[id(source)] for name, source in self._sources.items()}
         self._pairs = list({id(one): (one, shared[id(one)]) for one in self._sources.values()}.values())
         self._updates = tape.wrap(mx.array(0, mx.int32))
@@ -72,6 +72,7 @@ class EMA:
         """The number of ``update()`` calls (waits for the value)."""
         return int(self._updates.item())
 
+    @_threads.between_traces
     def update(self) -> None:
         """Update the averages; call it after ``optimizer.step()``. Does not wait for values.
 
@@ -105,7 +106,7 @@ class EMA:
         """
         if self._backup is not None:
             raise RuntimeError("EMA.applied: the averages are already applied")
-        self._backup = [source._array for source, _ in self._pairs]
+        self._backup = [_threads.value_of(source) for source, _ in self._pairs]
         try:
             self.copy_to()
             yield
@@ -114,11 +115,13 @@ class EMA:
                 source._rebind(array)
             self._backup = None
 
+    @_threads.between_traces
     def copy_to(self) -> None:
         """Copy the averages to the parameters and buffers permanently."""
         for source, average in self._pairs:
             source._rebind(average._array.astype(source.dtype))
 
+    @_threads.between_traces
     def averages(self) -> dict[str, Tensor]:
         """A snapshot of the averages by name, in the dtypes of the parameters, for ``model.load_state_dict``."""
         return {
@@ -131,6 +134,7 @@ class EMA:
         """All tensors that ``update()`` reads or rebinds, for compiled training steps."""
         return [self._updates, *(tensor for pair in self._pairs for tensor in pair)]
 
+    @_threads.between_traces
     def state_dict(self) -> dict[str, Any]:
         """``{"decay": ..., "warmup": ..., "num_updates": ..., "averages": {name: tensor}}``, a snapshot.
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from lucid import _checks, tape
+from lucid import _checks, _threads, tape
 from lucid._tensor import Tensor
 from lucid._tensor_convert import as_array
 from lucid.optim.optimizer import Optimizer, closure_loss, working_dtype
@@ -70,6 +70,11 @@ class RuleOptimizer(Optimizer):
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         loss = closure_loss(closure)
+        self._update_all()
+        return loss
+
+    @_threads.between_traces
+    def _update_all(self) -> None:
         work = [(group, self._with_gradient(group, number)) for number, group in enumerate(self.param_groups)]
         self._increment_steps([p for _, due in work for p in due])
         changed: list[mx.array] = []
@@ -77,7 +82,6 @@ class RuleOptimizer(Optimizer):
             if due:
                 self._update(group, due, changed)
         self._arrays = changed
-        return loss
 
     def _changed(self) -> list[mx.array]:
         changed, self._arrays = self._arrays, ()

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, NamedTuple
 import mlx.core as mx
 import numpy as np
 
-from lucid import _deferred, _layout
+from lucid import _deferred, _layout, _threads
 from lucid._checks import dtype_name
 from lucid._device import device
 from lucid._files import atomic_path
@@ -254,6 +254,7 @@ class _Pickler:
             self._put(storage.values.dtype)
         self.code += b"tR"
 
+    @_threads.between_traces
     def _stored(self, value: Tensor | mx.array) -> tuple[_Storage, _layout.Layout]:
         """The storage of a tensor, and where its values lie in it. Aliases that are saved together share one."""
         array = value._array if isinstance(value, Tensor) else value

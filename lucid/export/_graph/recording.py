@@ -286,7 +286,7 @@ def preserving(model: nn.Module) -> Iterator[None]:
     Raises:
         ExportError: random numbers of Python or NumPy were drawn.
     """
-    with _threads.lock, ExitStack() as stack:
+    with _threads.lock, _threads.tracing(), ExitStack() as stack:
         snapshot = Snapshot([*model.modules(), *(tensor for _, tensor in state_of(model))])
         stack.callback(snapshot.restore_containers)
         stack.callback(snapshot.restore)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import mlx.core as mx
 
-from lucid import _checks, tape
+from lucid import _checks, _threads, tape
 from lucid._tensor import Tensor
 from lucid.ops._norms import power_norm
 
@@ -47,6 +47,7 @@ def get_total_norm(
     return total
 
 
+@_threads.between_traces
 def _total_norm(caller: str, tensors: Iterable[Tensor], norm_type: float) -> Tensor:
     order = _checks.number(caller, "norm_type", norm_type)
     norms = []
@@ -108,6 +109,7 @@ def clip_grads_with_norm_(
     _scale(_gradients("clip_grads_with_norm_", parameters), max_norm, total_norm)
 
 
+@_threads.between_traces
 def _scale(parameters: list[Tensor], max_norm: float, total: Tensor) -> None:
     scale = mx.minimum(max_norm / (total._array + 1e-6), 1.0)
     for one in parameters:
@@ -115,6 +117,7 @@ def _scale(parameters: list[Tensor], max_norm: float, total: Tensor) -> None:
             one.grad._rebind(one.grad._array * scale.astype(one.grad.dtype))
 
 
+@_threads.between_traces
 def clip_grad_value_(parameters: Tensor | Iterable[Tensor], clip_value: float, foreach: bool | None = None) -> None:
     """Clip each value of the gradients to ±``clip_value``."""
     bound = _checks.number("clip_grad_value_", "clip_value", clip_value, 0)
