@@ -150,9 +150,7 @@ def main(words: list[str] | None = None) -> int:
     if options.json:
         own = {name: value for name, value in vars(options).items() if not isinstance(value, Path)}
         results = {"machine": describe_machine(), "options": own, "seeds": rows}
-        write_json(
-            options.json, {"machine": describe_machine(), **results}, __file__, sys.argv[1:] if words is None else words
-        )
+        write_json(options.json, results, __file__, sys.argv[1:] if words is None else words)
     return 0
 
 

@@ -11,10 +11,10 @@
     lucid train --recipe paper --print-config > mine.json
     lucid train --config mine.json --epochs 100    # settings of your own
 
-Without a GPU use the laptop recipe. On two busy CPU cores its epochs take 2.5 to 6 minutes each, 110 together. An epoch
-of the quick recipe takes some 8 minutes.
+Without a GPU use the laptop recipe. Its 70 epochs take 108 minutes on two CPU cores with AVX-512 (AMD EPYC); on an
+older Intel Xeon, a step takes 2.6 times as long.
 
-Recipes: "laptop" trains a small model in few epochs: Muon, a whitened stem, images that grow from 24 to 32 px; "quick"
+Recipes: "laptop" trains a small model: Muon, a whitened stem, RandAugment, images that grow from 24 to 32 px; "quick"
 is a plain recipe for the usual small ConvNeXt; "strong" has everything that helps when training on small images
 from scratch: a stem that keeps the full resolution, RandAugment, mixup, cutmix, random erasing and averaged weights;
 "paper" is the ConvNeXt paper's recipe for ImageNet, with ConvNeXt-T, the learning rate scaled to the batch size, and a
