@@ -7,7 +7,7 @@ methods that compute are in ``lucid/_tensor_methods.py``, in-place methods in ``
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 import mlx.core as mx
 import numpy as np
@@ -260,8 +260,7 @@ class Tensor(TensorOperators, TensorMethods, TensorInplace, TensorRandom, Tensor
         """
         if self._array.size != 1:
             raise _checks.ArgumentError(f"item: expected a tensor with one element, got shape {self.shape}")
-        value: Any = _deferred.item(_threads.value_of(self))  # complex for complex64
-        return value
+        return cast("int | float", _deferred.item(_threads.value_of(self)))  # complex for complex64
 
     def tolist(self) -> Any:
         """The values as nested lists of Python numbers, or a number for a 0-d tensor."""
@@ -404,20 +403,17 @@ class Tensor(TensorOperators, TensorMethods, TensorInplace, TensorRandom, Tensor
     @property
     def mH(self) -> Tensor:
         """The matrices of the last two dimensions transposed and, if complex, conjugated."""
-        found: Tensor = _late.load("conj")(self.mT)
-        return found
+        return cast("Tensor", _late.load("conj")(self.mT))
 
     @property
     def real(self) -> Tensor:
         """The real part: ``lucid.real(self)``."""
-        found: Tensor = _late.load("real")(self)
-        return found
+        return cast("Tensor", _late.load("real")(self))
 
     @property
     def imag(self) -> Tensor:
         """The imaginary part of complex numbers: ``lucid.imag(self)``."""
-        found: Tensor = _late.load("imag")(self)
-        return found
+        return cast("Tensor", _late.load("imag")(self))
 
 
 tape.TensorBase._facade = Tensor

@@ -349,11 +349,7 @@ def apply(
     arrays: list[Any] = []
     places: list[_Place] = []
     edges: list[Edge] = []
-    recording = mode.recording
-    traces = _threads.traces
-    if traces & 1 and _threads.disturbed(traces):  # wait for the trace in another thread
-        with _threads.lock:
-            return apply(body, args, kwargs, name, vjp)
+    recording, given, traces = mode.recording, kwargs, _threads.traces
     for i, value in enumerate(args):
         if isinstance(value, TensorBase):
             arrays.append(value._array)
@@ -379,9 +375,9 @@ def apply(
             else:
                 unwrapped[key] = value
         kwargs = unwrapped
-    if traces != _threads.traces and _threads.disturbed(traces):  # it has begun since: read everything again
-        with _threads.lock:
-            return apply(body, args, kwargs, name, vjp)
+    if (traces & 1 or traces != _threads.traces) and _threads.disturbed(traces):
+        with _threads.lock:  # read everything again, after the trace in another thread
+            return apply(body, args, given, name, vjp)
 
     known = _deferred.operations()
     try:
@@ -451,13 +447,11 @@ def _unwrap_items(value: Any) -> Any:
 
 
 def _unwrap_sequence(value: Any, key: int | str, places: list[_Place], edges: list[Edge]) -> Any:
-    if not any(isinstance(v, TensorBase) for v in value):
-        return value
     for j, item in enumerate(value):
         if isinstance(item, TensorBase) and (item._node is not None or item._requires_grad):
             places.append((key, j))
             edges.append(edge_of(item))
-    return type(value)([unwrap(v) for v in value])
+    return _unwrap_items(value)
 
 
 def _argument_at(args: tuple[Any, ...], kwargs: dict[str, Any], place: _Place) -> mx.array:
@@ -482,10 +476,7 @@ def _substitute(
 
 
 def _distinct(outputs: list[mx.array]) -> list[mx.array]:
-    """The outputs as distinct arrays: if one array appears twice, ``mx.vjp`` only uses the cotangent of the first.
-
-    The two gradients of ``x + y``, for example, are the same array.
-    """
+    """The outputs as distinct arrays: of one that is there twice (gradients of ``x + y``) ``mx.vjp`` uses the first."""
     return [outputs[0], *(mx.array(one) for one in outputs[1:])]
 
 
