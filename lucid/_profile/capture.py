@@ -89,7 +89,7 @@ def capture_arrays(
             set_fused(observer, compiled)
             return arrays_of(function(*fill(given), **fill(named)))
 
-    with _threads.lock, _threads.tracing(), ExitStack() as stack:
+    with _threads.lock, ExitStack() as stack:
         before = Snapshot([])
         stack.callback(before.restore_containers)
         stack.callback(before.restore)
