@@ -2,7 +2,7 @@
 
     python examples/draw_shapes.py shapes --count 4000         # writes shapes/images, shapes/masks, shapes/classes.txt
     lucid segment train shapes --no-pretrained --depths 2 2 2 --dims 32 64 128 --patch-size 2 --channels 32 \\
-        --crop-size 64 --min-scale 1 --max-scale 1 --color-jitter 0 --batch-size 8 --epochs 11 --val-part 0.1
+        --crop-size 64 --min-scale 1 --max-scale 1 --color-jitter 0 --batch-size 8 --epochs 9 --val-part 0.1
 
 Prints the number of images. Needs pip install "lucid-mlx[vision]".
 """
