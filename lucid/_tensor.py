@@ -129,7 +129,6 @@ class Tensor(TensorOperators, TensorMethods, TensorInplace, TensorRandom, Tensor
     def requires_grad(self, value: bool) -> None:
         self.requires_grad_(value)
 
-    @_threads.between_traces
     def requires_grad_(self, requires_grad: bool = True) -> Tensor:
         """Set whether to compute gradients for this tensor, and return it.
 
@@ -144,7 +143,8 @@ class Tensor(TensorOperators, TensorMethods, TensorInplace, TensorRandom, Tensor
             raise RuntimeError(
                 "requires_grad_: requires_grad can only be cleared on a leaf; use detach() on a computed tensor"
             )
-        self._requires_grad = self._node is None and bool(requires_grad)
+        with _threads.engine:
+            self._requires_grad = self._node is None and bool(requires_grad)
         return self
 
     @property
@@ -192,14 +192,14 @@ class Tensor(TensorOperators, TensorMethods, TensorInplace, TensorRandom, Tensor
         """The same values outside of the graph. A write to one of the two tensors is seen by both."""
         return _aliases.detached(self)
 
-    @_threads.between_traces
     def detach_(self) -> Tensor:
         """Detach this tensor from the graph, and return it."""
-        _ = self._array  # with its present value, if it is a view
-        self._node, self._index, self._requires_grad = None, 0, False
-        if self._place is not None:
-            self._place = self._place.without_base()
-            self._place.recorded = True
+        with _threads.engine:
+            _ = self._array  # with its present value, if it is a view
+            self._node, self._index, self._requires_grad = None, 0, False
+            if self._place is not None:
+                self._place = self._place.without_base()
+                self._place.recorded = True
         return self
 
     @property

@@ -219,28 +219,6 @@ def test_the_model_that_is_traced_may_be_trained_and_saved(tmp_path):
     assert lucid.load(tmp_path / "before.safetensors")["weight"].tolist() == [[2.0] * 4]
 
 
-def test_objects_of_other_threads_keep_what_they_contain():
-    """A trace resets what the function has changed, and after differentiating it once more."""
-    model = nn.Linear(4, 1)
-
-    def work():
-        other = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.5)).eval()
-        optimizer = lucid.optim.Adam(other.parameters(), lr=0.1)
-        schedule = lucid.optim.lr_scheduler.StepLR(optimizer, 1, gamma=0.5)
-        calls = []
-        other.register_forward_hook(lambda *_: calls.append(1))
-        other(lucid.ones(1, 2)).sum().backward()
-        optimizer.step()
-        schedule.step()
-        return other, optimizer, schedule, calls
-
-    other, optimizer, schedule, calls = while_traced(work, model)
-    assert not other.training and len(calls) == 1 and schedule.last_epoch == 1
-    other(lucid.ones(1, 2)).sum().backward()
-    optimizer.step()
-    assert len(calls) == 2 and optimizer.state[other[0].weight]["step"].item() == 2
-
-
 def test_checkpointed_layers_are_recomputed_unseen():
     """The recomputation gives parameters their recorded values for a moment."""
     model = nn.Linear(4, 1, bias=False)

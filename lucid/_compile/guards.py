@@ -14,7 +14,6 @@ from __future__ import annotations
 import copy
 import gc
 import operator
-import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain
@@ -81,16 +80,13 @@ class Snapshot:
         containers: list[Any] = []
         things = list(things)
         listed = {id(one) for one in things}
-        alone = threading.active_count() == 1  # what other objects contain may be the work of another thread
         for thing in chain(things, (one for one in _live() if id(one) not in listed)):
             kind = _kind_of(type(thing))
             if kind is tape.TensorBase:
                 if hasattr(thing, "_requires_grad"):  # set last, and not if the constructor failed
                     self._tensors.append((thing, *_fields(thing)))
-                    if thing._hooks and (alone or id(thing) in listed):
+                    if thing._hooks:
                         containers.append(thing._hooks)
-            elif not alone and id(thing) not in listed:
-                continue
             elif kind is Optimizer and {"param_groups", "state"} <= vars(thing).keys():
                 self._optimizers.append((thing, thing._step_calls))
                 containers += [vars(thing), thing.param_groups, *thing.param_groups, thing.state, *thing.state.values()]
