@@ -29,7 +29,7 @@ from lucid._compile.guards import (
 )
 from lucid._compile.messages import reading_inside
 from lucid._compile.places import Refusal
-from lucid._compile.random_numbers import DrewNumbers, watching
+from lucid._compile.random_numbers import DrewNumbers, RandomNumbers, watching
 from lucid._compile.retraces import Retraces, is_expected
 from lucid._compile.state import EMPTY_PLAN, Plan, State
 from lucid._compile.trace import StaleTrace, Trace
@@ -207,17 +207,20 @@ class Compiled(Generic[P, R]):
 
     def _traced(self, *call: Any) -> tuple[_Graph, list[mx.array]]:
         """``_trace``; a second time if another thread, such as one of a loader, may have drawn random numbers."""
+        numbers = RandomNumbers()
         try:
             with _threads.tracing():
                 return self._trace(*call)
         except DrewNumbers as error:
-            if threading.active_count() == 1 or sys.getprofile() is not None:
-                raise RuntimeError(str(error)) from None
-        try:
-            with watching(), _threads.tracing():
-                return self._trace(*call)
-        except DrewNumbers as error:
-            raise RuntimeError(str(error)) from None
+            refused = error
+        if threading.active_count() > 1 and sys.getprofile() is None:
+            try:
+                with watching(), _threads.tracing():
+                    return self._trace(*call)
+            except DrewNumbers as error:
+                refused = error
+        numbers.restore(always=True)
+        raise RuntimeError(str(refused)) from None
 
     def _trace(
         self, key: Any, plan: Plan, arguments: Arguments, args: Any, kwargs: Any, grads: list[Any],

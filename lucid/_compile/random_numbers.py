@@ -29,9 +29,9 @@ class RandomNumbers:
     def __init__(self) -> None:
         self._python, self._numpy = random.getstate(), _numpy_state()
 
-    def restore(self) -> None:
-        """Restore the states, except where other threads may have drawn numbers, which they would draw again."""
-        alone = threading.active_count() == 1
+    def restore(self, always: bool = False) -> None:
+        """Restore the states; if not ``always``, only where no other thread may have drawn, and would draw again."""
+        alone = always or threading.active_count() == 1
         if alone or self.noted:
             random.setstate(self._python)
         if (alone or RandomNumbers.noted is not None) and self._numpy is not None:
