@@ -285,6 +285,7 @@ class Trace:
 
     # Differentiation from outside -----------------------------------------------------------------------------------
 
+    @_threads.tracing()
     def pull_back(
         self, plan: Plan, view: View, inputs: list[mx.array], cotangents: list[mx.array]
     ) -> list[mx.array | None]:
@@ -292,12 +293,6 @@ class Trace:
 
         It has no side effects. Hooks of the sources run outside, once the gradient is complete.
         """
-        with _threads.tracing():
-            return self._pull_back(plan, view, inputs, cotangents)
-
-    def _pull_back(
-        self, plan: Plan, view: View, inputs: list[mx.array], cotangents: list[mx.array]
-    ) -> list[mx.array | None]:
         before = Snapshot([*plan.tensors, *self.state.objects()], view)
         self.plan, self.view, self.done = plan, view, False
         try:

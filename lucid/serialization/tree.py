@@ -14,7 +14,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from lucid import _threads, tape
+from lucid import tape
 from lucid._tensor import Tensor
 
 Tensors = dict[str, mx.array]
@@ -74,7 +74,7 @@ def _pack_array(value: Any, path: tuple[str, ...], caller: str, tensors: Tensors
         # float64 is stored as int64 bits: MLX would round it and cannot write it to files.
         tensors[name] = mx.array(native.view(np.int64) if native.dtype == np.float64 else native)
         return {"$array": name, "dtype": native.dtype.name}
-    array = _threads.value_of(value) if isinstance(value, Tensor) else value
+    array = tape.unwrap(value)
     if array.dtype == mx.float64:
         tensors[name] = array.view(mx.int64)
         return {"$tensor": name, "dtype": "float64"}
