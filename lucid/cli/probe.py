@@ -3,7 +3,7 @@
     photos/cats/1.jpg  photos/cats/2.png  photos/dogs/...      # one folder per class
 
     lucid probe photos convnext_tiny.fb_in22k                  # downloaded the first time
-    lucid probe photos runs/pretrain-photos --seeds 10                # ten random splits
+    lucid probe photos runs/pretrain-photos --seeds 10         # ten random splits
     lucid probe photos model.pth --image-size 288 --picture tsne
     lucid probe photos runs/photos --format npy                # embeddings for NumPy
     lucid probe photos convnext_tiny.fb_in22k --votes uniform --k 5     # a plain majority of five
