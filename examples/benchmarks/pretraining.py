@@ -23,7 +23,8 @@ from lucid.data import augment
 from lucid.training import pretraining
 
 SHAPES = ("disc", "ring", "square", "frame", "cross", "triangle", "bars", "checks")
-SIDE = 16  # of drawn images, in pixels
+SIDE = 32  # of drawn images, in pixels
+PART = SIDE / 2  # of the quarter that each shape lies in
 
 
 class Images(data.ImageDataset):
@@ -53,18 +54,19 @@ def shape(kind: str, x: np.ndarray, y: np.ndarray, radius: float) -> np.ndarray:
 
 
 def drawn(count: int, seed: int) -> Images:
-    """Shapes of random color, size, place and angle on backgrounds of random color, gradient and noise."""
+    """Four shapes of one kind, of random color, size, place and angle, on random backgrounds with noise."""
     rng = np.random.default_rng(seed)
     targets = rng.integers(len(SHAPES), size=count)
     rows, columns = np.mgrid[:SIDE, :SIDE].astype(float)
     images = np.empty((count, 3, SIDE, SIDE), np.uint8)
     for number, target in enumerate(targets):
-        radius, angle = SIDE * rng.uniform(0.28, 0.44), rng.uniform(0, 2 * np.pi)
-        x, y = columns - rng.uniform(radius, SIDE - radius), rows - rng.uniform(radius, SIDE - radius)
-        x, y = np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
-        ground, color = rng.uniform(30, 225, (2, 3))
         slope = rng.normal(0, 64 / SIDE, 3) * ((rows if rng.integers(2) else columns) - SIDE / 2)[..., None]
-        pixels = np.where(shape(SHAPES[target], x, y, radius)[..., None], color, ground + slope)
+        pixels = rng.uniform(30, 225, 3) + slope
+        for top, left in ((0, 0), (0, PART), (PART, 0), (PART, PART)):
+            radius, angle = PART * rng.uniform(0.28, 0.48), rng.uniform(0, 2 * np.pi)
+            x, y = columns - left - rng.uniform(radius, PART - radius), rows - top - rng.uniform(radius, PART - radius)
+            x, y = np.cos(angle) * x + np.sin(angle) * y, np.cos(angle) * y - np.sin(angle) * x
+            pixels = np.where(shape(SHAPES[target], x, y, radius)[..., None], rng.uniform(30, 225, 3), pixels)
         images[number] = (pixels + rng.normal(0, 12, pixels.shape)).clip(0, 255).astype(np.uint8).transpose(2, 0, 1)
     return Images(images, targets)
 
@@ -114,8 +116,8 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--patch-size", type=positive_int, default=2, help="stride of the stem (default: 2)")
     parser.add_argument("--decoder-dim", type=positive_int, default=64, help="channels of the decoder (default: 64)")
     parser.add_argument("--batch-size", type=positive_int, default=64, help="images per step (default: 64)")
-    parser.add_argument("--optimizer", choices=["adamw", "muon"], default="adamw", help="default: adamw")
-    parser.add_argument("--lr", type=float, default=2e-3, help="learning rate (default: 2e-3)")
+    parser.add_argument("--optimizer", choices=["adamw", "muon"], default="muon", help="default: muon")
+    parser.add_argument("--lr", type=float, default=5e-3, help="learning rate (default: 5e-3)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results to this file")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="write reconstructions to this PNG file")
     options = parser.parse_args(words)
