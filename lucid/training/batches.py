@@ -67,8 +67,7 @@ def test_loader(source: Any, recipe: Recipe) -> Any:
     if _is_loader("test", source):
         return source
     dataset = _as_dataset(source)
-    sampler = dist.DistributedSampler(dataset, shuffle=False)
-    return _loader(dataset, batch_size=recipe.batch_size, sampler=sampler)
+    return _loader(dataset, **share_of_evaluation(recipe, dataset))
 
 
 def _is_loader(name: str, source: Any) -> bool:
@@ -147,12 +146,19 @@ def share_of_batches(recipe: Recipe, dataset: Sized) -> dict[str, Any]:
     return {"batch_sampler": sampler, "seed": recipe.seed}
 
 
+def share_of_evaluation(recipe: Recipe, dataset: Sized) -> dict[str, Any]:
+    """Options of a loader that yields this process's part of ``dataset``, in order.
+
+    A batch has as many samples as a process has at once in training: evaluation must not be what runs out of memory.
+    """
+    size = recipe.batch_size // (dist.get_world_size() * recipe.accumulate)
+    return {"batch_size": max(1, size), "sampler": dist.DistributedSampler(dataset, shuffle=False)}
+
+
 def for_evaluation(recipe: Kind) -> Kind:
     """``recipe`` for saved weights, which are averaged already, with batches that any number of processes can share."""
-    size = dist.get_world_size()
-    return replace(
-        recipe, ema=0.0, accumulate=1, balance="none", batch_size=max(size, recipe.batch_size // size * size)
-    )
+    size, batch_size = dist.get_world_size(), recipe.batch_size // recipe.accumulate
+    return replace(recipe, ema=0.0, accumulate=1, balance="none", batch_size=max(size, batch_size // size * size))
 
 
 def augmentation(

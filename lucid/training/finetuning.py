@@ -27,7 +27,7 @@ from lucid.explain._grad_cam import coarse_map
 from lucid.models import ImageTransform, transforms_for
 from lucid.models.registry import parse
 from lucid.models.weights.save import weights_metadata
-from lucid.training.batches import augmentation, check_batch_size, share_of_batches, to_size
+from lucid.training.batches import augmentation, check_batch_size, share_of_batches, share_of_evaluation, to_size
 from lucid.training.distillation import Distillation
 from lucid.training.optimizer import gigabytes
 from lucid.training.photo_dataset import Photos, find_photos
@@ -252,9 +252,8 @@ def make_trainer(
     )  # fmt: skip
     whole = transform_for(settings.views, transform)
     center = DecodeImages(lambda image, rng: whole.crop(image), 2 * whole.resize_size)
-    sampler = dist.DistributedSampler(photos.val, shuffle=False)
     val_loader: Any = data.DataLoader(
-        photos.val, settings.batch_size, sampler=sampler, num_workers=2, batch_transform=center
+        photos.val, **share_of_evaluation(settings, photos.val), num_workers=2, batch_transform=center
     )
     if len(photos.val) * 3 * whole.image_size**2 <= KEPT_BYTES:
         val_loader = list(val_loader)

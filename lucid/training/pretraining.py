@@ -29,7 +29,7 @@ from lucid.models.info import stages_text
 from lucid.models.registry import parse
 from lucid.models.variants import VARIANTS
 from lucid.models.weights.save import extra_options, weights_metadata
-from lucid.training.batches import augmentation, check_batch_size, share_of_batches
+from lucid.training.batches import augmentation, check_batch_size, share_of_batches, share_of_evaluation
 from lucid.training.photo_dataset import Photos, find_unlabeled
 from lucid.training.recipe import Recipe, SettingError, check_stages, setting
 from lucid.training.reconstructions import Reconstructions
@@ -281,11 +281,10 @@ def _small(settings: Settings, images: SmallImages) -> _Parts:
     padding = settings.crop_padding
     if padding > height:
         raise SettingError(f"crop_padding must be at most {height}, got {padding}", "crop_padding")
-    sampler = dist.DistributedSampler(images.test, shuffle=False)
     return _Parts(
         TITLES.get(images.name, images.name),
         augment.DeviceLoader(train, **share_of_batches(settings, images.train)),
-        augment.DeviceLoader(test, batch_size=settings.batch_size, sampler=sampler),
+        augment.DeviceLoader(test, **share_of_evaluation(settings, images.test)),
         "test",
         ImageTransform(height, height, mean=images.train.mean, std=images.train.std),
         [augment.RandomCrop((height, width), padding, padding_mode="reflect")] if padding else [],
@@ -303,9 +302,8 @@ def _photos(settings: Settings, photos: Photos, cache_bytes: int) -> _Parts:
         batch_transform=DecodeImages(crop, 2 * size, cache_bytes=cache_bytes),
     )  # fmt: skip
     center = DecodeImages(lambda image, rng: transform.crop(image), 2 * size)
-    sampler = dist.DistributedSampler(photos.val, shuffle=False)
     val_loader: Any = data.DataLoader(
-        photos.val, settings.batch_size, sampler=sampler, num_workers=2, batch_transform=center
+        photos.val, **share_of_evaluation(settings, photos.val), num_workers=2, batch_transform=center
     )
     if len(photos.val) * 3 * size**2 <= KEPT_BYTES:
         val_loader = list(val_loader)

@@ -16,11 +16,10 @@ from typing import Any
 
 import lucid
 from lucid import data, models, nn
-from lucid import distributed as dist
 from lucid.data import augment
 from lucid.models.info import stages_text
 from lucid.models.weights.save import weights_metadata
-from lucid.training.batches import augmentation, check_batch_size, share_of_batches
+from lucid.training.batches import augmentation, check_batch_size, share_of_batches, share_of_evaluation
 from lucid.training.recipe import Recipe, SettingError, check_stages, setting
 from lucid.training.run_folder import RunFolder
 from lucid.training.trainer import Trainer
@@ -254,11 +253,7 @@ def make_trainer(
         model,
         settings,
         train=augment.DeviceLoader(train_images, **share_of_batches(settings, train_set)),
-        test=augment.DeviceLoader(
-            test_images,
-            batch_size=settings.batch_size,
-            sampler=dist.DistributedSampler(test_set, shuffle=False),
-        ),
+        test=augment.DeviceLoader(test_images, **share_of_evaluation(settings, test_set)),
         folder=None if folder is None else _run_folder(folder, settings, test_set, test_images, command),
         classes=train_set.classes,
         transform=augmentation(settings, mean, std, num_classes, crops=crops),

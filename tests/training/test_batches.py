@@ -80,13 +80,27 @@ def test_images_are_read_for_the_report():
 
 def test_batches_are_divided_among_any_number_of_processes(monkeypatch):
     monkeypatch.setattr("lucid.distributed.get_world_size", lambda: 3)
-    recipe = Recipe(batch_size=8, accumulate=4, ema=0.9)
-    with pytest.raises(SettingError, match="batch_size must be a multiple of 3 processes times accumulate, 4, got 8"):
+    recipe = Recipe(batch_size=32, accumulate=4, ema=0.9)
+    with pytest.raises(SettingError, match="batch_size must be a multiple of 3 processes times accumulate, 4, got 32"):
         batches.share_of_batches(recipe, range(40))
     evaluated = batches.for_evaluation(recipe)
     assert (evaluated.batch_size, evaluated.accumulate, evaluated.ema) == (6, 1, 0.0)
     assert len(batches.share_of_batches(evaluated, range(40))["batch_sampler"]) > 0
     assert batches.for_evaluation(Recipe(batch_size=2)).batch_size == 3
+
+
+@pytest.mark.parametrize(("processes", "size"), [(1, 6), (2, 3), (3, 2), (24, 1)])
+def test_evaluation_has_no_more_samples_at_once_than_training(monkeypatch, processes, size):
+    monkeypatch.setattr("lucid.distributed.get_world_size", lambda: processes)
+    recipe = Recipe(batch_size=24, accumulate=4)
+    assert batches.share_of_evaluation(recipe, range(40))["batch_size"] == size
+    alone = batches.for_evaluation(recipe)  # of saved weights: the same batches, so the same result
+    assert batches.share_of_evaluation(alone, range(40))["batch_size"] == size
+    seen = []
+    loader = batches.test_loader((np.zeros((40, 2)), np.arange(40)), recipe)
+    for inputs, _ in loader:
+        seen.append(len(inputs))
+    assert max(seen) == size and sum(seen) >= 40 // processes
 
 
 def test_the_augmentation_is_what_the_recipe_says():
