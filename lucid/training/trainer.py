@@ -123,11 +123,11 @@ class Trainer:
         self.transform, self.test_transform = transform, test_transform
         if task is not None:
             check_task(task, loss is not None or bool(classes), train, test)
-        self.task, self.distillation = task, distillation
+        self.task, self.distillation, self.split, self.unit = task, distillation, split, unit
         self.loss_function = loss if task is None else task.loss
         self.is_classifier = task is None and (loss is None or bool(classes))
         self.classes = list((classes or getattr(train, "classes", ())) if task is None else task.classes)
-        self.split, self.unit = split, unit
+        self.averaged = model if recipe.views == "none" else ViewAverage(model, recipe.views)  # what is evaluated
         self.train_loader = train_loader(train, recipe)
         self.test_loader = None if test is None else test_loader(test, recipe)
         if not len(self.train_loader):
@@ -494,7 +494,7 @@ class Trainer:
 
     def _outputs(self, inputs: lucid.Tensor) -> lucid.Tensor:
         x = inputs if self.test_transform is None else self.test_transform(inputs)
-        return self.model(x) if self.recipe.views == "none" else ViewAverage(self.model, self.recipe.views)(x)
+        return self.averaged(x)
 
     def _evaluation_metrics(self) -> dict[str, Metric]:
         return {}  # new ones that are not measured in training, by name
