@@ -12,6 +12,7 @@ from lucid import _checks
 from lucid import distributed as dist
 from lucid.metrics import F1Score, MeanMetric, Metric, auroc, average_precision
 from lucid.training.charts import scatter_chart
+from lucid.training.distillation import soft_binary_cross_entropy, soft_cross_entropy
 from lucid.training.report import bars, hint
 
 
@@ -31,6 +32,10 @@ class Task:
     def loss(self, outputs: lucid.Tensor, targets: lucid.Tensor) -> lucid.Tensor:
         """The loss of a batch, a scalar."""
         raise NotImplementedError(f"{type(self).__name__}: define loss()")
+
+    def distance(self, outputs: lucid.Tensor, taught: lucid.Tensor, temperature: float) -> lucid.Tensor:
+        """How far outputs are from those of a teacher, for ``Distillation``: by default, those of a classifier."""
+        return soft_cross_entropy(outputs, taught, temperature)
 
     def metrics(self) -> dict[str, Metric]:
         """What is measured in training and evaluation, by name."""
@@ -90,6 +95,9 @@ class MultiLabel(Task):
             )
         outputs = outputs.float()
         return F.binary_cross_entropy_with_logits(outputs, targets.to(outputs.dtype), pos_weight=self.pos_weight)
+
+    def distance(self, outputs: lucid.Tensor, taught: lucid.Tensor, temperature: float) -> lucid.Tensor:
+        return soft_binary_cross_entropy(outputs, taught, temperature)
 
     def metrics(self) -> dict[str, Metric]:
         return {"f1": F1Score(len(self.classes), multilabel=True)}
@@ -156,6 +164,9 @@ class Regression(Task):
     def loss(self, outputs: lucid.Tensor, targets: lucid.Tensor) -> lucid.Tensor:
         x, y = _same_shape(outputs, targets)
         return F.mse_loss(x, y) if self.kind == "mse" else F.huber_loss(x, y, delta=self.delta)
+
+    def distance(self, outputs: lucid.Tensor, taught: lucid.Tensor, temperature: float) -> lucid.Tensor:
+        return self.loss(outputs, taught)
 
     def metrics(self) -> dict[str, Metric]:
         return {"absolute_error": _AbsoluteError()}

@@ -409,7 +409,7 @@ class Trainer:
                     if image_size is not None:
                         x = to_size(x, image_size, crop=recipe.shrink == "crop")
                     with lucid.autocast(dtype=amp_dtype, enabled=amp_dtype is not None):
-                        outputs, added = (model(x), None) if distillation is None else distillation(model, x)
+                        outputs, added = (model(x), None) if distillation is None else distillation(model, x, self.task)
                         main = outputs[0] if isinstance(outputs, tuple) else outputs
                         labels.check(main)
                         loss = loss_function(outputs, y)
