@@ -152,7 +152,7 @@ def _curve(trainer: Trainer, lrs: np.ndarray) -> LRCurve:
             for group, factor in zip(groups, factors, strict=True):
                 group["lr"] = lr * factor
             trainer.mean_loss.reset()
-            trainer.step(as_tensor(inputs), as_tensor(targets))
+            trainer.step(as_tensor(inputs), trainer.as_targets("train", targets))
             loss = trainer.mean_loss.compute().item()
             average = _SMOOTHING * average + (1 - _SMOOTHING) * loss
             smoothed = average / (1 - _SMOOTHING**number)
