@@ -240,7 +240,8 @@ def evaluated(task: Task, seen: list[tuple[np.ndarray, np.ndarray]], split: str)
     """The results of a task and its parts of the report, from the batches of all processes."""
     if not dist.all_reduce(lucid.tensor(len(seen)), "min").item():
         count = dist.get_world_size()
-        raise ValueError(f"{type(task).__name__}: expected a {split} sample for each of {count} processes")
+        where = f" for each of {count} processes" if count > 1 else ", got none"
+        raise ValueError(f"{type(task).__name__}: expected at least one {split} sample{where}")
     outputs, targets = (_gathered(np.concatenate(part)) for part in zip(*seen, strict=True))
     return task.results(outputs, targets), task.sections(outputs, targets, split)
 

@@ -133,6 +133,13 @@ def test_a_wrong_target_of_a_dataset_is_named(kind, part, value):
         training.Trainer(network(1), RECIPE, train=numbers, task=training.Regression()).fit(progress=False)
 
 
+def test_an_evaluation_needs_samples():
+    x, y = numbers(40)
+    one = training.Trainer(network(1), RECIPE, train=(x, y), test=(x[:0], y[:0]), task=training.Regression())
+    with pytest.raises(ValueError, match="Regression: expected at least one test sample, got none"):
+        one.evaluate()
+
+
 def test_targets_that_a_transform_makes_are_not_checked():
     x, y = labelled(40)
     task = training.MultiLabel(LABELS)
