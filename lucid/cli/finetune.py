@@ -68,6 +68,7 @@ from lucid.training.finetuning import (
     make_trainer,
 )
 from lucid.training.photo_dataset import check_split, write_tables
+from lucid.training.recipe import SettingError
 from lucid.training.trainer import Trainer
 
 
@@ -112,6 +113,9 @@ def start(args: argparse.Namespace, command: list[str]) -> Trainer:
         raise ValueError(f"--out must not be inside {args.folder}, where its images would be found, got {out}")
     saved = saved_settings(args, out)
     settings = choose_settings(args, saved)
+    for name in ("distill_weight", "distill_temperature", "distill_features"):
+        if getattr(args, name) is not None and not settings.teacher:
+            raise SettingError(f"{name} needs teacher", name, "teacher")
     photos = load_photos(args.folder, settings, out if saved else None)
     if args.batch_size is None:
         settings = fit_batch_size(settings, len(photos.train))

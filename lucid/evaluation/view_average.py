@@ -44,7 +44,7 @@ class ViewAverage(nn.Module):
 
     Raises:
         ValueError: There are no such views; in a call, images are no images or too small.
-        TypeError: ``views`` is something else.
+        TypeError: ``views`` is something else, or ``model`` not a module.
 
     Example:
         >>> model = models.ConvNeXt(10, [1, 1], [8, 16], patch_size=2).eval()
@@ -55,6 +55,8 @@ class ViewAverage(nn.Module):
 
     def __init__(self, model: nn.Module, views: str | Sequence[View] = "flip", *, average: str = "outputs") -> None:
         super().__init__()
+        if not isinstance(model, nn.Module):
+            raise TypeError(f"{_WHERE}: model must be a module, got {model!r:.60}")
         _checks.one_of(_WHERE, "average", average, _AVERAGES)
         if isinstance(views, str):
             _checks.one_of(_WHERE, "views", views, VIEWS)
@@ -88,10 +90,10 @@ class ViewAverage(nn.Module):
 
 def _named_views(name: str, x: lucid.Tensor) -> Iterable[tuple[float, lucid.Tensor]]:
     """The views of images with their weights, one after the other."""
+    _checks.rank(_WHERE, "the images", x.shape, 4, "(N, C, H, W)")  # to mirror (N, D) would turn the features around
     if name == "flip":
         yield from _mirrored(1, x)
         return
-    _checks.rank(_WHERE, "the images", x.shape, 4, "(N, C, H, W)")
     height, width = x.shape[2:]
     if min(height, width) < 2:
         raise ValueError(f"{_WHERE}: images must be at least 2x2 px for {name}, got {height}x{width}")

@@ -124,7 +124,8 @@ def _numbers(caller: str, name: str, values: Any) -> np.ndarray:
 def _counts(scores: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """For each distinct score from the highest: how many samples with and without the label have it or a higher one."""
     order = np.argsort(-scores, kind="stable")
-    ends = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)
+    ranked = scores[order]
+    ends = np.append(np.flatnonzero(ranked[1:] != ranked[:-1]), len(scores) - 1)  # infinite ones may be equal too
     hits = np.cumsum(labels[order], dtype=np.float64)[ends]
     return hits, ends + 1.0 - hits
 

@@ -33,9 +33,10 @@ class LRCurve:
         smoothed: (steps,) their running average.
 
     Example:
-        >>> curve = training.LRCurve(np.array([0.01, 0.1, 1.0]), np.array([2.0, 1.0, 3.0]), np.array([2.0, 1.0, 3.0]))
-        >>> curve.suggestion
-        0.1
+        >>> lrs, losses = np.array([0.0001, 0.01, 1.0]), np.array([2.0, 1.0, 3.0])
+        >>> curve = training.LRCurve(lrs, losses, smoothed=losses)
+        >>> round(curve.suggestion, 4)
+        0.001
     """
 
     lrs: np.ndarray
@@ -44,12 +45,23 @@ class LRCurve:
 
     @property
     def suggestion(self) -> float:
-        """The rate at which the smoothed loss falls fastest, before its lowest value; NaN if it never falls."""
-        lowest = int(np.argmin(self.smoothed))
-        if lowest == 0:
+        """The rate around which the loss falls fastest; NaN if it does not fall.
+
+        A line is fitted to the losses of each quarter of the steps, up to the lowest smoothed loss; the rate is the
+        middle of the steepest one. Shorter parts, or differences of the smoothed loss, follow the noise of the batches.
+        """
+        end = int(np.argmin(self.smoothed)) + 1
+        size = min(end, max(2, len(self.lrs) // 4))
+        if end < 2:
             return float("nan")
-        slopes = np.diff(self.smoothed[: lowest + 1]) / np.diff(np.log(self.lrs[: lowest + 1]))
-        return float(self.lrs[int(np.argmin(slopes)) + 1])
+        rates, losses = (
+            np.lib.stride_tricks.sliding_window_view(one[:end], size) for one in (np.log(self.lrs), self.losses)
+        )
+        middles = rates.mean(axis=1)
+        distances = rates - middles[:, None]
+        slopes = (distances * losses).sum(axis=1) / (distances**2).sum(axis=1)
+        steepest = int(np.argmin(slopes))
+        return float(np.exp(middles[steepest])) if slopes[steepest] < 0 else float("nan")
 
     def plot(self, path: str | os.PathLike[str]) -> None:
         """Write a picture of the curve and the suggestion as PNG.
@@ -63,11 +75,14 @@ class LRCurve:
         axes.plot(self.lrs, self.losses, color="#9ecae9", linewidth=1, label="loss")
         axes.plot(self.lrs, self.smoothed, color="#0072b2", label="running average")
         if math.isfinite(self.suggestion):
-            axes.axvline(self.suggestion, color="#d55e00", linestyle="--", label=f"steepest: {self.suggestion:.2g}")
+            axes.axvline(self.suggestion, color="#d55e00", linestyle="--", label=f"suggestion: {self.suggestion:.2g}")
         axes.set(xscale="log", xlabel="learning rate", ylabel="loss")
-        top = float(np.max(self.smoothed[: int(np.argmin(self.smoothed)) + 1]))
+        # Where the loss explodes it leaves the picture; a loss that never falls is shown as a whole.
+        lowest = int(np.argmin(self.smoothed))
+        top = float(np.max(self.smoothed[: lowest + 1] if lowest else self.smoothed))
         low = float(np.min(self.losses))
-        axes.set_ylim(low - 0.05 * (top - low + 1e-12), top + 0.25 * (top - low + 1e-12))
+        height = top - low or abs(low) or 1.0
+        axes.set_ylim(low - 0.05 * height, top + 0.25 * height)
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False)
@@ -106,6 +121,8 @@ def find_lr(trainer: Trainer, *, low: float = 1e-6, high: float = 1.0, steps: in
     """
     _checks.number("find_lr", "low", low, 0, above=True)
     _checks.number("find_lr", "high", high, low, above=True)
+    if not math.isfinite(high):
+        raise ValueError(f"find_lr: high must be finite, got {high}")
     _checks.integer("find_lr", "steps", steps, 10)
     if trainer.history or trainer.clock.steps:
         raise ValueError("find_lr: the trainer has begun; pass a new one")
@@ -135,7 +152,7 @@ def _curve(trainer: Trainer, lrs: np.ndarray) -> LRCurve:
             for group, factor in zip(groups, factors, strict=True):
                 group["lr"] = lr * factor
             trainer.mean_loss.reset()
-            trainer.step(as_tensor(inputs), as_tensor(targets))
+            trainer.step(as_tensor(inputs), trainer.as_targets("train", targets))
             loss = trainer.mean_loss.compute().item()
             average = _SMOOTHING * average + (1 - _SMOOTHING) * loss
             smoothed = average / (1 - _SMOOTHING**number)

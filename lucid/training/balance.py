@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 import lucid
+import lucid.nn.functional as F
 from lucid import data
 from lucid import distributed as dist
 from lucid.training.recipe import Recipe, SettingError
@@ -17,6 +18,8 @@ def class_numbers(dataset: Any) -> np.ndarray | None:
         found = class_numbers(dataset.dataset)
         return None if found is None else found[np.asarray(dataset.indices, np.intp)]
     targets = next((getattr(dataset, name) for name in ("targets", "labels") if hasattr(dataset, name)), None)
+    if type(dataset) is data.TensorDataset and len(dataset.tensors) == 2:
+        targets = dataset.tensors[1]
     if targets is None and isinstance(dataset, list) and dataset and isinstance(dataset[0], tuple):
         targets = [sample[1] for sample in dataset]
     if targets is None:
@@ -30,7 +33,10 @@ def class_numbers(dataset: Any) -> np.ndarray | None:
 def _required(dataset: Any) -> np.ndarray:
     numbers = class_numbers(dataset)
     if numbers is None:
-        message = "balance needs training data whose classes are known: arrays, or a dataset with targets"
+        message = (
+            "balance needs training data whose classes are known, a number for each sample: arrays, or a dataset with "
+            "targets"
+        )
         raise SettingError(message, "balance")
     return numbers
 
@@ -48,17 +54,39 @@ def class_weights(dataset: Any, num_classes: int = 0) -> lucid.Tensor:
     return lucid.tensor((len(numbers) / (len(counts) * counts)).astype(np.float32))
 
 
-def weights_of(recipe: Recipe, loader: Any, num_classes: int, is_default_loss: bool) -> lucid.Tensor | None:
+def weights_of(
+    recipe: Recipe, loader: Any, num_classes: int, is_default_loss: bool, task: Any = None
+) -> lucid.Tensor | None:  # fmt: skip
     """The class weights that a recipe asks for, or None.
 
     Raises:
-        SettingError: The loss is another one than cross entropy, or the classes are not known.
+        SettingError: The loss is another one than cross entropy, the classes are not known, or a task has none.
     """
+    if recipe.balance != "none" and task is not None:
+        hint = "; its pos_weight is for rare labels" if hasattr(task, "pos_weight") else ""
+        raise SettingError(f"balance is for classes, not for {type(task).__name__}{hint}", "balance")
     if recipe.balance != "weights":
         return None
     if not is_default_loss:
         raise SettingError("balance weights is for the default loss, cross entropy", "balance")
     return class_weights(getattr(loader, "dataset", None), num_classes)
+
+
+def cross_entropy(
+    outputs: lucid.Tensor, targets: lucid.Tensor, weight: lucid.Tensor | None, label_smoothing: float
+) -> lucid.Tensor:  # fmt: skip
+    """The loss of a classifier.
+
+    Raises:
+        SettingError: The model has outputs for classes without a training sample, which have no weight.
+    """
+    if weight is not None and outputs.ndim > 1 and outputs.shape[1] > len(weight):
+        raise SettingError(
+            f"balance: there is no training sample of class {len(weight)}, but the model has "
+            f"{outputs.shape[1]} outputs",
+            "balance",
+        )
+    return F.cross_entropy(outputs, targets, weight=weight, label_smoothing=label_smoothing)
 
 
 class BalancedBatches:

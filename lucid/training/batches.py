@@ -99,7 +99,17 @@ def as_tensor(values: Any) -> lucid.Tensor:
     """An array of any kind as a tensor; float64 becomes float32."""
     if isinstance(values, np.ndarray) and values.dtype == np.float64:
         values = values.astype(np.float32)  # MLX has no float64 on the GPU
+    if isinstance(values, np.ndarray) and values.dtype.kind not in "biufc":
+        hint = "; np.unique(labels, return_inverse=True) numbers them" if values.dtype.kind in "US" else ""
+        raise TypeError(f"Trainer: inputs and targets must be numbers, got {kind_of(values)}{hint}")
     return lucid.as_tensor(values)
+
+
+def kind_of(values: np.ndarray) -> str:
+    """What an array that does not hold numbers has instead."""
+    if values.dtype.kind not in "US":
+        return f"the dtype {values.dtype}"
+    return f"strings such as {str(values.flat[0])!r:.40}" if values.size else "strings"
 
 
 def image_reader(source: Any) -> Callable[[int], np.ndarray] | None:

@@ -21,7 +21,7 @@ class ClassLabels:
     """
 
     def __init__(self, train: Any = None, test: Any = None, transform: Any = None) -> None:
-        self._labels = {"train": all_labels(train) if _keeps_labels(transform) else None, "test": all_labels(test)}
+        self._labels = {"train": all_labels(train) if keeps_labels(transform) else None, "test": all_labels(test)}
         self.check_all = functools.cache(self._check_all)
 
     def _check_all(self, num_classes: int) -> None:
@@ -42,9 +42,15 @@ class ClassLabels:
 
 def all_labels(source: Any) -> np.ndarray | None:
     """All class labels that the batches of ``source`` contain, or None where only the batches tell."""
+    labels = all_targets(source)
+    return labels if labels is not None and labels.dtype.kind in "iu" else None
+
+
+def all_targets(source: Any) -> np.ndarray | None:
+    """All targets that the batches of ``source`` contain, or None where only the batches tell."""
     found: Any = None
     if isinstance(source, tuple):
-        found = source[1]
+        found = source[1] if len(source) == 2 else None
     elif isinstance(source, ArrayDataset):
         found = source.targets
     elif type(source) is augment.DeviceDataset:
@@ -56,12 +62,11 @@ def all_labels(source: Any) -> np.ndarray | None:
         is_plain = type(source).__module__.startswith("lucid.") and source.target_transform is None
         found = source.targets if is_plain else None
     elif type(source) is data.Subset:
-        found = all_labels(source.dataset)
+        found = all_targets(source.dataset)
         found = None if found is None else found[np.asarray(source.indices, np.intp)]
     elif _is_plain_loader(source):
-        return all_labels(source.dataset)
-    labels = np.asarray(found.numpy() if isinstance(found, lucid.Tensor) else found)
-    return labels if labels.dtype.kind in "iu" else None
+        return all_targets(source.dataset)
+    return None if found is None else np.asarray(found.numpy() if isinstance(found, lucid.Tensor) else found)
 
 
 def _is_plain_loader(source: Any) -> bool:
@@ -70,7 +75,7 @@ def _is_plain_loader(source: Any) -> bool:
     return type(source) is augment.DeviceLoader
 
 
-def _keeps_labels(transform: Any) -> bool:
+def keeps_labels(transform: Any) -> bool:
     """Whether the loss gets the labels of the data, or probabilities of the same classes."""
     steps = transform.transforms if type(transform) is augment.Compose else [transform]
     return all(step is None or isinstance(step, augment.Augmentation | augment.Mixup) for step in steps)

@@ -64,6 +64,9 @@ class Settings(Recipe):
             raise SettingError(f"{name} must be above 0", name)
         if self.distill_temperature == 0:
             raise SettingError("distill_temperature must be above 0", "distill_temperature")
+        if self.teacher and not self.distill_weight and not self.distill_features:
+            message = "teacher has no effect with distill_weight 0 and distill_features 0"
+            raise SettingError(message, "teacher", "distill_weight", "distill_features")
         if self.freeze not in ("none", "backbone") and not self.freeze.isdecimal():
             message = f"freeze must be none, backbone or a number of stages, got {self.freeze}"
             raise SettingError(message, "freeze")

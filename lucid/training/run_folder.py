@@ -23,7 +23,7 @@ import numpy as np
 
 import lucid
 from lucid import distributed as dist
-from lucid import explain, models
+from lucid import explain, models, nn
 from lucid._files import FileLock, lock_file, read_regular, write_atomically
 from lucid.data.download import without_secrets
 from lucid.models.weights.save import extra_options, weights_metadata
@@ -298,12 +298,13 @@ def write_curves(path: Path, history: History, title: str, split: str) -> None:
 
 def _why_training_looks_worse(trainer: "Trainer") -> str:
     """Why the results in training and in evaluation cannot be compared, in a sentence or two."""
-    recipe = trainer.recipe
+    recipe, modules = trainer.recipe, list(trainer.model.modules())
     reasons = {
         "on augmented images": recipe.augment != "none" or recipe.erasing or recipe.color_jitter,
         "on mixed images": recipe.mixup or recipe.cutmix,
         "with label smoothing": trainer.loss_function is None and recipe.label_smoothing,
-        "with drop path": recipe.drop_path,
+        "with drop path": any(isinstance(one, nn.DropPath) and one.drop_prob for one in modules),
+        "with dropout": any(isinstance(one, nn.Dropout) and one.p for one in modules),
         "with class weights": trainer.class_weights is not None,
         "with the part of the teacher": trainer.distillation is not None,
     }

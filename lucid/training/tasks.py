@@ -1,6 +1,8 @@
 """Targets other than classes: several labels for a sample, and numbers. A task is an argument of ``Trainer``."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -11,7 +13,10 @@ import lucid.nn.functional as F
 from lucid import _checks
 from lucid import distributed as dist
 from lucid.metrics import F1Score, MeanMetric, Metric, auroc, average_precision
+from lucid.training.batches import as_tensor, kind_of
 from lucid.training.charts import scatter_chart
+from lucid.training.class_labels import all_targets, keeps_labels
+from lucid.training.distillation import soft_binary_cross_entropy, soft_cross_entropy
 from lucid.training.report import bars, hint
 
 
@@ -32,6 +37,10 @@ class Task:
         """The loss of a batch, a scalar."""
         raise NotImplementedError(f"{type(self).__name__}: define loss()")
 
+    def distance(self, outputs: lucid.Tensor, taught: lucid.Tensor, temperature: float) -> lucid.Tensor:
+        """How far outputs are from those of a teacher, for ``Distillation``: by default, those of a classifier."""
+        return soft_cross_entropy(outputs, taught, temperature)
+
     def metrics(self) -> dict[str, Metric]:
         """What is measured in training and evaluation, by name."""
         return {}
@@ -44,15 +53,16 @@ class Task:
         """Parts of the report, as HTML."""
         return []
 
-    def check(self, name: str, source: Any) -> None:
-        """Raise a ``ValueError`` if ``source``, training or test data, has unsuitable targets, as far as it tells."""
+    def check(self, name: str, targets: np.ndarray) -> None:
+        """Raise a ``ValueError`` if ``targets``, all or a batch of the training or test data, are unsuitable."""
 
 
 class MultiLabel(Task):
     """Each sample has any number of labels: targets (N, C) of 0 and 1, one logit for each label.
 
     The loss is binary cross entropy, the best epoch the one with the highest mean average precision (mAP). In training
-    F1 is measured; in evaluation also mAP and the mean area under the ROC curve, exactly.
+    F1 is measured; in evaluation also mAP and the mean area under the ROC curve, exactly. Both leave out labels for
+    which they are undefined, and are 0 if that is the case for all. The recipe's label smoothing has no effect.
 
     Args:
         classes: The names of the C labels.
@@ -75,12 +85,12 @@ class MultiLabel(Task):
     monitor = ("mean_average_precision", "max")
 
     def __init__(self, classes: Sequence[str], *, pos_weight: Sequence[float] | None = None) -> None:
-        self.classes = [str(one) for one in classes]
+        self.classes = _names("MultiLabel", "classes", classes)
         if not self.classes:
             raise ValueError("MultiLabel: expected at least one label")
-        if pos_weight is not None and len(pos_weight) != len(self.classes):
-            raise ValueError(f"MultiLabel: got {len(self.classes)} labels but {len(pos_weight)} pos_weight")
-        self.pos_weight = None if pos_weight is None else lucid.tensor([float(one) for one in pos_weight])
+        if repeated := [name for name, count in Counter(self.classes).items() if count > 1]:
+            raise ValueError(f"MultiLabel: classes must differ, got {repeated[0]!r} twice")
+        self.pos_weight = None if pos_weight is None else _factors(pos_weight, len(self.classes))
 
     def loss(self, outputs: lucid.Tensor, targets: lucid.Tensor) -> lucid.Tensor:
         expected = (len(targets), len(self.classes))
@@ -90,6 +100,9 @@ class MultiLabel(Task):
             )
         outputs = outputs.float()
         return F.binary_cross_entropy_with_logits(outputs, targets.to(outputs.dtype), pos_weight=self.pos_weight)
+
+    def distance(self, outputs: lucid.Tensor, taught: lucid.Tensor, temperature: float) -> lucid.Tensor:
+        return soft_binary_cross_entropy(outputs, taught, temperature)
 
     def metrics(self) -> dict[str, Metric]:
         return {"f1": F1Score(len(self.classes), multilabel=True)}
@@ -111,15 +124,12 @@ class MultiLabel(Task):
         more = hint(f"No {split} sample has {', '.join(absent)}.") if absent else ""
         return [f"<h2>Labels</h2>\n{text}<figure>{shown}</figure>{more}"]
 
-    def check(self, name: str, source: Any) -> None:
-        targets = _targets(source)
-        if targets is None:
-            return
+    def check(self, name: str, targets: np.ndarray) -> None:
         if targets.ndim != 2 or targets.shape[1] != len(self.classes):
             raise ValueError(f"MultiLabel: {name} targets must be (N, {len(self.classes)}), got {targets.shape}")
-        values = targets.astype(np.float64)
-        if not ((values >= 0) & (values <= 1)).all():
-            raise ValueError(f"MultiLabel: {name} targets must be 0 or 1, or between them")
+        wrong = targets[~((targets >= 0) & (targets <= 1))]  # NaN too
+        if wrong.size:
+            raise ValueError(f"MultiLabel: {name} targets must be 0 or 1, or between them, got {wrong[0]:g}")
 
 
 class Regression(Task):
@@ -151,11 +161,14 @@ class Regression(Task):
     def __init__(self, loss: str = "mse", *, delta: float = 1.0, names: Sequence[str] = ()) -> None:
         self.kind = _checks.one_of("Regression", "loss", loss, ("mse", "huber"))
         self.delta = _checks.number("Regression", "delta", delta, 0, above=True)
-        self.names = [str(one) for one in names]
+        self.names = _names("Regression", "names", names)
 
     def loss(self, outputs: lucid.Tensor, targets: lucid.Tensor) -> lucid.Tensor:
         x, y = _same_shape(outputs, targets)
         return F.mse_loss(x, y) if self.kind == "mse" else F.huber_loss(x, y, delta=self.delta)
+
+    def distance(self, outputs: lucid.Tensor, taught: lucid.Tensor, temperature: float) -> lucid.Tensor:
+        return self.loss(outputs, taught)
 
     def metrics(self) -> dict[str, Metric]:
         return {"absolute_error": _AbsoluteError()}
@@ -169,17 +182,19 @@ class Regression(Task):
 
     def sections(self, outputs: np.ndarray, targets: np.ndarray, split: str) -> list[str]:
         x, y = (one.reshape(len(one), -1) for one in (outputs, targets))
-        names = self.names if len(self.names) == y.shape[1] else [f"target {k}" for k in range(y.shape[1])]
-        names = names[:_MAX_CHARTS]
+        names = (self.names or [f"target {k}" for k in range(y.shape[1])])[:_MAX_CHARTS]
         charts = [(name, scatter_chart(name, y[:, k].tolist(), x[:, k].tolist())) for k, name in enumerate(names)]
         figures = [f"<figure><figcaption>{escape(name)}</figcaption>{chart}</figure>" for name, chart in charts]
         text = hint(f"Predictions for the {split} samples over their targets; on the line both are equal.")
         return [f'<h2>Predictions</h2>\n{text}<div class="grid2">{"".join(figures)}</div>']
 
-    def check(self, name: str, source: Any) -> None:
-        targets = _targets(source)
-        if targets is not None and not np.isfinite(targets.astype(np.float64)).all():
-            raise ValueError(f"Regression: {name} targets must be finite")
+    def check(self, name: str, targets: np.ndarray) -> None:
+        wrong = targets[~np.isfinite(targets)]
+        if wrong.size:
+            raise ValueError(f"Regression: {name} targets must be finite, got {wrong[0]:g}")
+        width = targets.size // max(1, len(targets))
+        if self.names and len(self.names) != width:
+            raise ValueError(f"Regression: got {len(self.names)} names for {width} {name} targets of each sample")
 
 
 _MAX_CHARTS = 8
@@ -200,11 +215,20 @@ def _same_shape(outputs: lucid.Tensor, targets: lucid.Tensor) -> tuple[lucid.Ten
     return outputs.float(), targets.float()
 
 
-def _targets(source: Any) -> np.ndarray | None:
-    """All targets, if ``source`` is a tuple of arrays."""
-    if not isinstance(source, tuple) or len(source) != 2:
-        return None
-    return np.asarray(source[1].numpy() if isinstance(source[1], lucid.Tensor) else source[1])
+def _names(where: str, argument: str, names: Any) -> list[str]:
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        raise TypeError(f"{where}: {argument} must be a list of names, got {names!r}")
+    return [str(one) for one in names]
+
+
+def _factors(values: Any, count: int) -> lucid.Tensor:
+    array = np.asarray(values.numpy() if isinstance(values, lucid.Tensor) else values)
+    if array.dtype.kind not in "iuf" or array.shape != (count,):
+        got = f"{len(array)} pos_weight" if array.ndim == 1 and array.dtype.kind in "iuf" else f"pos_weight {values!r}"
+        raise ValueError(f"MultiLabel: got {count} labels but {got}")
+    if not (np.isfinite(array) & (array > 0)).all():
+        raise ValueError(f"MultiLabel: pos_weight must be above 0 and finite, got {array.tolist()}")
+    return lucid.tensor(array.astype(np.float32))
 
 
 def _finite(value: float) -> float:
@@ -216,7 +240,8 @@ def evaluated(task: Task, seen: list[tuple[np.ndarray, np.ndarray]], split: str)
     """The results of a task and its parts of the report, from the batches of all processes."""
     if not dist.all_reduce(lucid.tensor(len(seen)), "min").item():
         count = dist.get_world_size()
-        raise ValueError(f"{type(task).__name__}: expected a {split} sample for each of {count} processes")
+        where = f" for each of {count} processes" if count > 1 else ", got none"
+        raise ValueError(f"{type(task).__name__}: expected at least one {split} sample{where}")
     outputs, targets = (_gathered(np.concatenate(part)) for part in zip(*seen, strict=True))
     return task.results(outputs, targets), task.sections(outputs, targets, split)
 
@@ -232,12 +257,47 @@ def _gathered(own: np.ndarray) -> np.ndarray:
     return np.concatenate([one.numpy()[:count] for one, count in zip(parts, counts, strict=True)])
 
 
-def check_task(task: Task, has_other_loss: bool, train: Any, test: Any) -> None:
-    """Raise a ``ValueError`` if a trainer has another loss, or data with unsuitable targets."""
+def target_reader(
+    task: Task | None, has_other_loss: bool, train: Any, test: Any, transform: Any
+) -> Callable[[str, Any], lucid.Tensor]:  # fmt: skip
+    """``read(part, targets)`` returns the targets of a batch of the part "train" or "test" as a tensor.
+
+    A task checks the targets: those of arrays and datasets that hold them here, others when they are read. Targets that
+    the ``transform`` of a trainer may change are not checked.
+
+    Raises:
+        ValueError: The trainer has another loss, or targets are unsuitable.
+        TypeError: ``task`` is not a task, or targets are not numbers.
+    """
+    if task is None:
+        return lambda part, targets: as_tensor(targets)
+    if not isinstance(task, Task):
+        raise TypeError(f"Trainer: task must be a Task such as MultiLabel(classes) or Regression(), got {task!r:.60}")
     if has_other_loss:
         raise ValueError("Trainer: a task has a loss and classes of its own; pass either the task or these")
-    task.check("train", train)
-    task.check("test", test)
+    unchecked = {"train", "test"} if keeps_labels(transform) else {"test"}
+    for part, source in (("train", train), ("test", test)):
+        targets = all_targets(source) if part in unchecked else None
+        if targets is not None:
+            _check(task, part, targets)
+            unchecked.remove(part)
+
+    def read(part: str, targets: Any) -> lucid.Tensor:
+        tensor = as_tensor(targets)
+        if part in unchecked:  # a loader's batches are not computed on the device, so this does not wait
+            _check(task, part, (tensor.float() if tensor.is_floating_point() else tensor).numpy())
+        return tensor
+
+    return read
+
+
+def _check(task: Task, part: str, targets: np.ndarray) -> None:
+    if targets.dtype.kind == "O":  # None is NaN
+        with contextlib.suppress(TypeError, ValueError):
+            targets = targets.astype(np.float64)
+    if targets.dtype.kind not in "biuf":
+        raise TypeError(f"{type(task).__name__}: {part} targets must be numbers, got {kind_of(targets)}")
+    task.check(part, targets)
 
 
 def task_metrics(task: Task | None, more: Mapping[str, Metric] | None) -> dict[str, Metric]:

@@ -21,7 +21,7 @@ from lucid import checkpoint, nn, optim
 from lucid import distributed as dist
 from lucid.evaluation import ViewAverage
 from lucid.metrics import Accuracy, ConfusionMatrix, MeanMetric, Metric
-from lucid.training.balance import weights_of
+from lucid.training.balance import cross_entropy, weights_of
 from lucid.training.batches import as_tensor, augmentation_asked, image_reader, test_loader, to_size, train_loader
 from lucid.training.class_labels import ClassLabels
 from lucid.training.distillation import Distillation
@@ -33,7 +33,7 @@ from lucid.training.progress import Clock, ProgressBar, epoch_line, require, tim
 from lucid.training.recipe import Recipe, SettingError
 from lucid.training.resume import STEPS_BETWEEN_READINGS, Checkpoints, any_process, is_requested, prepare_run
 from lucid.training.run_folder import RunFolder, best_row
-from lucid.training.tasks import Task, check_task, evaluated, task_metrics
+from lucid.training.tasks import Task, evaluated, target_reader, task_metrics
 
 _AMP_DTYPES = {"none": None, "bfloat16": lucid.bfloat16, "float16": lucid.float16}
 
@@ -121,13 +121,12 @@ class Trainer:
         if transform is None and (asked := augmentation_asked(recipe)):
             raise SettingError(f"{asked} needs transform=training.augmentation(recipe, ...)", asked)
         self.transform, self.test_transform = transform, test_transform
-        if task is not None:
-            check_task(task, loss is not None or bool(classes), train, test)
-        self.task, self.distillation = task, distillation
+        self.as_targets = target_reader(task, loss is not None or bool(classes), train, test, transform)
+        self.task, self.distillation, self.split, self.unit = task, distillation, split, unit
         self.loss_function = loss if task is None else task.loss
         self.is_classifier = task is None and (loss is None or bool(classes))
         self.classes = list((classes or getattr(train, "classes", ())) if task is None else task.classes)
-        self.split, self.unit = split, unit
+        self.averaged = model if recipe.views == "none" else ViewAverage(model, recipe.views)  # what is evaluated
         self.train_loader = train_loader(train, recipe)
         self.test_loader = None if test is None else test_loader(test, recipe)
         if not len(self.train_loader):
@@ -148,7 +147,7 @@ class Trainer:
         self.labels = ClassLabels(train, test, transform) if self.loss_function is None else ClassLabels()
         if self.classes:
             self.labels.check_all(len(self.classes))
-        self.class_weights = weights_of(recipe, self.train_loader, len(self.classes), self.loss_function is None)
+        self.class_weights = weights_of(recipe, self.train_loader, len(self.classes), self.loss_function is None, task)
         self._image_size: int | None = None  # of the step; None: as they are
         self.step = self.make_step()
 
@@ -329,7 +328,7 @@ class Trainer:
         start = time.perf_counter() - clock.seconds
         iterator, self.batches = self.batches or self._start_loader(self.epoch), None
         for inputs, targets in timed(iterator, clock):
-            x, y = as_tensor(inputs), as_tensor(targets)
+            x, y = as_tensor(inputs), self.as_targets("train", targets)
             if self.first_batch is None and self.folder is not None and self.folder.needs_samples:
                 size = len(y) // self.recipe.accumulate
                 self.first_batch = x[:size], y[:size]
@@ -391,7 +390,7 @@ class Trainer:
         amp_dtype = _AMP_DTYPES[recipe.amp]
         # Mixed targets are smoothed when they are mixed.
         smoothing = 0.0 if recipe.mixup or recipe.cutmix else recipe.label_smoothing
-        plain = partial(F.cross_entropy, weight=self.class_weights, label_smoothing=smoothing)
+        plain = partial(cross_entropy, weight=self.class_weights, label_smoothing=smoothing)
         loss_function, distillation = self.loss_function or plain, self.distillation
 
         def step(inputs: lucid.Tensor, targets: lucid.Tensor) -> None:
@@ -409,7 +408,7 @@ class Trainer:
                     if image_size is not None:
                         x = to_size(x, image_size, crop=recipe.shrink == "crop")
                     with lucid.autocast(dtype=amp_dtype, enabled=amp_dtype is not None):
-                        outputs, added = (model(x), None) if distillation is None else distillation(model, x)
+                        outputs, added = (model(x), None) if distillation is None else distillation(model, x, self.task)
                         main = outputs[0] if isinstance(outputs, tuple) else outputs
                         labels.check(main)
                         loss = loss_function(outputs, y)
@@ -465,9 +464,9 @@ class Trainer:
         loss_function, seen = self.loss_function or F.cross_entropy, []
         metrics = {**self.metrics, **self._evaluation_metrics()}
         with preserved(self.metrics), contextlib.nullcontext() if self.ema is None else self.ema.applied():
-            for batch in self.test_loader:
-                inputs, targets = map(as_tensor, batch)
-                outputs = self._outputs(inputs)
+            for inputs, targets in self.test_loader:
+                targets = self.as_targets("test", targets)
+                outputs = self._outputs(as_tensor(inputs))
                 self.labels.check(outputs)
                 mean_loss.update(loss_function(outputs, targets), len(targets))
                 for metric in metrics.values():
@@ -494,7 +493,7 @@ class Trainer:
 
     def _outputs(self, inputs: lucid.Tensor) -> lucid.Tensor:
         x = inputs if self.test_transform is None else self.test_transform(inputs)
-        return self.model(x) if self.recipe.views == "none" else ViewAverage(self.model, self.recipe.views)(x)
+        return self.averaged(x)
 
     def _evaluation_metrics(self) -> dict[str, Metric]:
         return {}  # new ones that are not measured in training, by name

@@ -265,6 +265,10 @@ def test_distillation_and_balanced_classes(few, weights, tmp_path, capsys):
     shutil.copytree(few / "fences", tmp_path / "photos" / "planes")
     fault = answer(capsys, tmp_path / "photos", "--out", tmp_path / "c", *options)
     assert f"--teacher {teacher} has no class planes; --distill-weight 0" in fault
+    fault = answer(capsys, few, "--out", tmp_path / "c", "--weights", weights, "--distill-temperature", "3")
+    assert "--distill-temperature needs --teacher" in fault
+    fault = answer(capsys, few, "--out", tmp_path / "c", "--teacher", teacher, "--distill-weight", "0")
+    assert "--teacher has no effect with --distill-weight 0 and --distill-features 0" in fault
 
 
 # Folders --------------------------------------------------------------------------------------------------------------

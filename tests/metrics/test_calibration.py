@@ -52,6 +52,37 @@ def test_bins_are_those_of_scikit_learn():
     assert count.sum() == 300 and count[:5].sum() == 0
 
 
+@pytest.mark.parametrize("kind", [np.float32, bool, np.int32])
+def test_labels_are_compared_one_by_one(kind):
+    """Bins by the probability of the label, as scikit-learn's, over all labels of all samples."""
+    calibration = pytest.importorskip("sklearn.calibration", reason="compared with scikit-learn")
+    rng = np.random.default_rng(1)
+    logits = rng.normal(scale=2, size=(150, 4)).astype(np.float32)
+    p = 1 / (1 + np.exp(-logits.astype(np.float64)))
+    target = rng.random((150, 4)) < p**2
+    metric = metrics.CalibrationError(10, multilabel=True)
+    for start, end in ((0, 1), (1, 90), (90, 90), (90, 150)):
+        metric.update(lucid.tensor(logits[start:end]), lucid.tensor(target[start:end].astype(kind)))
+    true, predicted = calibration.calibration_curve(target.ravel(), p.ravel(), n_bins=10)
+    confidence, share, count = (one.numpy() for one in metric.bins())
+    np.testing.assert_allclose(share, true, atol=1e-6)
+    np.testing.assert_allclose(confidence, predicted, atol=1e-6)
+    assert metric.compute().item() == pytest.approx((count * abs(true - predicted)).sum() / 600, abs=1e-6)
+    other = metrics.CalibrationError(10, multilabel=True, from_logits=False)
+    other.update(p.astype(np.float32), target)
+    assert other.compute().item() == pytest.approx(metric.compute().item(), abs=1e-6)
+
+
+def test_wrong_labels_are_explained():
+    metric = metrics.CalibrationError(multilabel=True)
+    with pytest.raises(ValueError, match=r"preds and target must be \(N, C\), got \(2, 3\) and \(2,\)"):
+        metric.update(np.zeros((2, 3), np.float32), [0, 1])
+    with pytest.raises(TypeError, match="preds must be logits or probabilities, got int"):
+        metric.update(np.zeros((2, 3), np.int32), np.zeros((2, 3), np.int32))
+    with pytest.raises(ValueError, match="ignore_index is for classes"):
+        metrics.CalibrationError(multilabel=True, ignore_index=0)
+
+
 def test_edges_belong_to_the_lower_bin():
     metric = metrics.CalibrationError(4, from_logits=False)
     metric.update([[0.5, 0.5], [0.25, 0.75], [0.0, 1.0]], [0, 1, 1])

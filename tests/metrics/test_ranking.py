@@ -72,6 +72,14 @@ def test_classes_against_all_others():
     )
 
 
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_infinite_scores_are_equal_to_each_other(name):
+    scores = np.random.default_rng(4).integers(-2, 3, 60).astype(np.float64)
+    labels = np.random.default_rng(5).random(60) < 0.4
+    infinite = np.select([scores == 2, scores == -2], [np.inf, -np.inf], scores)
+    assert FUNCTIONS[name](infinite, labels) == FUNCTIONS[name](scores, labels)
+
+
 def test_undefined_labels_are_left_out():
     sklearn = pytest.importorskip("sklearn.metrics", reason="compared with scikit-learn")
     rng = np.random.default_rng(3)

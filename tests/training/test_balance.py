@@ -19,11 +19,12 @@ def sources():
         "pairs": [(str(i), int(label)) for i, label in enumerate(LABELS)],
         "arrays": batches.ArrayDataset(x, LABELS),
         "subset": data.Subset(batches.ArrayDataset(np.zeros((200, 1)), np.concatenate([LABELS, LABELS])), range(100)),
-        "unknown": tensors,
+        "tensors": tensors,
+        "unknown": data.TensorDataset(x, LABELS, LABELS),
     }
 
 
-@pytest.mark.parametrize("kind", ["pairs", "arrays", "subset"])
+@pytest.mark.parametrize("kind", ["pairs", "arrays", "subset", "tensors"])
 def test_weights_are_those_of_scikit_learn(kind):
     found = balance.class_weights(sources()[kind]).numpy()
     np.testing.assert_allclose(found, 100 / (3 * np.array([70, 25, 5])), rtol=1e-6)
@@ -42,6 +43,24 @@ def test_unknown_classes_are_refused(source):
 def test_a_class_without_samples_is_refused():
     with pytest.raises(training.SettingError, match="no training sample of class 3"):
         balance.class_weights(sources()["pairs"], 4)
+
+
+@pytest.mark.parametrize("how", ["weights", "sampling"])
+def test_tasks_have_no_classes_to_balance(how):
+    x = np.zeros((40, 2), np.float32)
+    recipe = training.Recipe(batch_size=20, balance=how)
+    with pytest.raises(training.SettingError, match="balance is for classes, not for Regression$"):
+        training.Trainer(nn.Linear(2, 1), recipe, train=(x, np.arange(40)), task=training.Regression())
+    task = training.MultiLabel(["a", "b"])
+    with pytest.raises(training.SettingError, match="its pos_weight is for rare labels|a number for each sample"):
+        training.Trainer(nn.Linear(2, 2), recipe, train=(x, x), task=task)
+
+
+def test_an_output_without_samples_is_explained():
+    recipe = training.Recipe(batch_size=30, balance="weights")
+    one = training.Trainer(nn.Linear(2, 3), recipe, train=unbalanced())
+    with pytest.raises(training.SettingError, match="no training sample of class 2, but the model has 3 outputs"):
+        one.fit(progress=False)
 
 
 def test_balanced_batches_depend_on_the_seed_and_the_epoch():

@@ -1,5 +1,7 @@
 """Distillation: its formulas, and a model that learns from a perfect teacher what wrong labels hide."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -122,6 +124,15 @@ def test_a_teacher_with_other_classes_and_inputs():
     [
         ({"weight": 1.5}, ValueError, r"weight must be in \[0, 1\], got 1.5"),
         ({"temperature": 0}, ValueError, "temperature must be above 0"),
+        ({"temperature": float("inf")}, ValueError, "temperature must be finite, got inf"),
+        ({"features": float("inf")}, ValueError, "features must be finite, got inf"),
+        (
+            {"teacher": "runs/large"},
+            TypeError,
+            "must be a module, got 'runs/large'; lucid.models.from_checkpoint opens",
+        ),
+        ({"columns": [0, 1.5]}, TypeError, "columns must be an integer, got 1.5"),
+        ({"columns": [0, -1]}, ValueError, "columns must be at least 0, got -1"),
         ({"features": -1.0}, ValueError, "features must be at least 0"),
         ({"teacher": nn.Linear(2, 3), "features": 1.0}, TypeError, "need a teacher with forward_features, got Linear"),
     ],
@@ -134,6 +145,89 @@ def test_wrong_options_are_explained(options, error, message):
 def test_unequal_outputs_are_explained():
     with pytest.raises(ValueError, match=r"must have the shape \(8, 3\) of the model's, got \(8, 5\)"):
         training.Distillation(network(classes=5))(network(), images())
+
+
+@pytest.mark.parametrize("part", [False, True])
+def test_a_model_cannot_teach_itself(part):
+    model = nn.Linear(4, 3)
+    with pytest.raises(ValueError, match="the teacher must share no module with the model; pass a copy.deepcopy"):
+        training.Distillation(model)(nn.Sequential(model) if part else model, lucid.zeros(2, 4))
+    _, added = training.Distillation(copy.deepcopy(model))(model, lucid.rand(2, 4))
+    assert added.item() == pytest.approx(0, abs=1e-6)
+
+
+class WithAuxiliaryHead(nn.Linear):
+    def forward(self, x):
+        return (super().forward(x), super().forward(2 * x)) if self.training else super().forward(x)
+
+
+def test_the_first_of_several_outputs_is_compared():
+    lucid.manual_seed(0)
+    model, teacher, x = WithAuxiliaryHead(4, 3), nn.Linear(4, 3), lucid.rand(5, 4)
+    outputs, added = training.Distillation(teacher, weight=1.0)(model, x)
+    want = soft_cross_entropy(outputs[0], teacher(x), 2.0).item()
+    assert len(outputs) == 2 and added.item() == pytest.approx(want, rel=1e-6)
+
+
+# Other tasks ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+def test_labels_are_compared_one_by_one(temperature):
+    """The divergence of the two-class softmax of each label, in float64."""
+    rng = np.random.default_rng(3)
+    own, taught = rng.normal(scale=4, size=(2, 7, 5))
+    a, b = (log_softmax(np.stack([one.ravel(), 0 * one.ravel()], axis=1) / temperature) for one in (own, taught))
+    want = (np.exp(b) * (b - a)).sum(1).mean() * temperature**2
+    x = lucid.tensor(own.astype(np.float32), requires_grad=True)
+    task = training.MultiLabel(["first", "second", "third", "fourth", "fifth"])
+    loss = task.distance(x, lucid.tensor(taught.astype(np.float32)), temperature)
+    assert loss.item() == pytest.approx(want, rel=1e-5)
+    loss.backward()
+    sigmoids = [1 / (1 + np.exp(-one / temperature)) for one in (own, taught)]
+    np.testing.assert_allclose(x.grad.numpy(), temperature * (sigmoids[0] - sigmoids[1]) / 35, atol=1e-6)
+    extreme = lucid.tensor([[-500.0, 500.0, 0.0, 80.0, -80.0]])
+    assert task.distance(extreme, extreme, temperature).item() == 0
+    assert np.isfinite(task.distance(-extreme, extreme, temperature).item())
+
+
+def test_numbers_are_compared_by_the_loss_of_the_task():
+    outputs, taught = lucid.tensor([[0.0], [4.0]]), lucid.tensor([[1.0], [1.0]])
+    assert training.Regression().distance(outputs, taught, 3.0).item() == pytest.approx((1 + 9) / 2)
+    assert training.Regression("huber").distance(outputs, taught, 3.0).item() == pytest.approx((0.5 + 2.5) / 2)
+    with pytest.raises(ValueError, match=r"at least two classes, got \(2, 1\); of numbers, pass task=Regression"):
+        training.Distillation(nn.Linear(4, 1))(nn.Linear(4, 1), lucid.zeros(2, 4))
+
+
+@pytest.mark.parametrize("kind", ["labels", "numbers"])
+def test_a_perfect_teacher_of_another_task_is_reached(kind):
+    """All targets are wrong: what is right comes from the teacher alone."""
+    rng = np.random.default_rng(4)
+    x = rng.normal(size=(400, 6)).astype(np.float32)
+    lucid.manual_seed(0)
+    teacher, student = nn.Linear(6, 3), nn.Linear(6, 3)
+    with lucid.no_grad():
+        outputs = teacher(lucid.tensor(x)).numpy()
+    if kind == "labels":
+        task, right, wrong = training.MultiLabel(["a", "b", "c"]), outputs > 0, outputs < 0
+    else:
+        task, right, wrong = training.Regression(), outputs, -outputs
+    recipe = training.Recipe(epochs=30, batch_size=40, lr=0.05, warmup_epochs=1, weight_decay=0.0)
+    one = training.Trainer(
+        student, recipe, train=(x, wrong), test=(x, right), task=task,
+        distillation=training.Distillation(teacher, weight=1.0),
+    )  # fmt: skip
+    one.fit(progress=False)
+    found = one.evaluate().metrics
+    assert found["f1" if kind == "labels" else "r_squared"] > 0.98
+    np.testing.assert_allclose(student.weight.detach().numpy(), teacher.weight.detach().numpy(), atol=0.02)
+
+
+def test_maps_of_classes_are_compared_at_each_position():
+    own, taught = np.random.default_rng(5).normal(size=(2, 2, 3, 4, 5)).astype(np.float32)
+    flat = [lucid.tensor(one.transpose(0, 2, 3, 1).reshape(-1, 3)) for one in (own, taught)]
+    found = soft_cross_entropy(lucid.tensor(own), lucid.tensor(taught), 2.0).item()
+    assert found == pytest.approx(soft_cross_entropy(*flat, 2.0).item(), rel=1e-5)
 
 
 class Small(nn.Module):

@@ -45,8 +45,35 @@ def test_training_is_as_if_nothing_had_happened(optimizer):
 
 def test_the_suggestion_is_the_steepest_descent():
     lrs = np.geomspace(1e-4, 1, 5)
-    assert LRCurve(lrs, lrs, np.array([3, 2.9, 1.5, 1.2, 9.0])).suggestion == pytest.approx(1e-2)
-    assert np.isnan(LRCurve(lrs, lrs, np.array([1, 2, 3, 4, 5.0])).suggestion)
+    losses = np.array([3, 2.9, 1.5, 1.2, 9.0])
+    assert LRCurve(lrs, losses, losses).suggestion == pytest.approx(10**-2.5)
+    for losses in ([1, 2, 3, 4, 5.0], [1, 1, 1, 1, 1.0], [1.0]):
+        assert np.isnan(LRCurve(lrs[: len(losses)], np.array(losses), np.array(losses)).suggestion)
+
+
+@pytest.mark.parametrize("steps", [60, 100, 300])
+def test_the_suggestion_follows_the_loss_and_not_its_noise(steps):
+    """A loss that falls between 1e-3 and 1e-1, with as much noise as small batches have."""
+    lrs = np.geomspace(1e-6, 1, steps)
+    places = np.log10(lrs)
+    mean = 1 - 0.6 / (1 + np.exp(-3 * (places + 2))) + np.exp(20 * (places + 0.3))
+    for seed in range(50):
+        losses = mean + np.random.default_rng(seed).normal(scale=0.1, size=steps)
+        averages, average = [], 0.0
+        for number, loss in enumerate(losses, 1):
+            average = 0.9 * average + 0.1 * loss
+            averages.append(average / (1 - 0.9**number))
+        assert 1e-3 < LRCurve(lrs, losses, np.array(averages)).suggestion < 1e-1
+
+
+def test_small_batches_do_not_make_the_first_steps_the_suggestion():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(120, 5)).astype(np.float32)
+    for batch_size in (4, 20):
+        lucid.manual_seed(0)
+        recipe = training.Recipe(epochs=1, batch_size=batch_size)
+        one = training.Trainer(nn.Linear(5, 2), recipe, train=(x, (x[:, 0] > 0).astype(int)))
+        assert 1e-3 < find_lr(one, high=10.0).suggestion < 1
 
 
 def test_the_curve_is_drawn(tmp_path):
@@ -64,6 +91,7 @@ def test_the_curve_is_drawn(tmp_path):
     [
         ({"low": 0}, "low must be above 0"),
         ({"low": 1.0, "high": 0.5}, "high must be above 1"),
+        ({"high": float("inf")}, "high must be finite, got inf"),
         ({"steps": 9}, "steps must be at least 10"),
     ],
 )

@@ -116,5 +116,7 @@ def test_teachers_that_do_not_fit_are_refused(tmp_path):
     gray = teacher(tmp_path / "gray.safetensors", CLASSES, in_chans=1)
     with pytest.raises(finetuning.SettingError, match="expects 1-channel images"):
         finetuning.make_distillation(finetuning.preset(teacher=str(gray)), CLASSES, own)
+    with pytest.raises(finetuning.SettingError, match="teacher has no effect with distill_weight 0 and distill_feat"):
+        finetuning.preset(teacher=str(path), distill_weight=0.0)
     with pytest.raises(finetuning.SettingError, match="distill_temperature must be above 0"):
         finetuning.preset(distill_temperature=0.0)

@@ -78,7 +78,7 @@ def test_a_resumed_run_still_shows_the_best_epoch(tmp_path, monkeypatch):
 
 def test_the_report_says_why_training_looks_worse():
     made = training.Trainer(
-        nn.Linear(4, 2), training.Recipe(epochs=1, warmup_epochs=0, batch_size=20, label_smoothing=0.1, drop_path=0.0),
+        nn.Linear(4, 2), training.Recipe(epochs=1, warmup_epochs=0, batch_size=20, label_smoothing=0.1),
         train=(np.zeros((20, 4), np.float32), np.zeros(20, np.int32)),
         test=(np.zeros((20, 4), np.float32), np.zeros(20, np.int32)),
     )  # fmt: skip
@@ -87,6 +87,10 @@ def test_the_report_says_why_training_looks_worse():
     )
     made.loss_function = nn.CrossEntropyLoss()
     made.ema = None
+    assert run_folder._why_training_looks_worse(made) == ""  # the recipe's drop path is for models that have it
+    made.model = nn.Sequential(nn.Linear(4, 2), nn.DropPath(0.1), nn.Dropout2d(0.5))
+    assert "epoch, with drop path and with dropout; those" in run_folder._why_training_looks_worse(made)
+    made.model = nn.Sequential(nn.Linear(4, 2), nn.DropPath(0.0), nn.Dropout(0.0))
     assert run_folder._why_training_looks_worse(made) == ""
 
 

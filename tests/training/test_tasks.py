@@ -8,7 +8,7 @@ import pytest
 
 import lucid
 import lucid.nn.functional as F
-from lucid import nn, training
+from lucid import data, nn, training
 from lucid.training import tasks
 from tests.distributed.launching import launch, needs_launcher
 
@@ -87,13 +87,99 @@ def test_labels_that_cannot_be_ranked_are_zero():
     [
         (np.zeros((40, 3)), r"train targets must be \(N, 4\), got \(40, 3\)"),
         (np.zeros(40, np.int64), r"train targets must be \(N, 4\), got \(40,\)"),
-        (np.full((40, 4), 2), "train targets must be 0 or 1, or between them"),
-        (np.full((40, 4), np.nan), "train targets must be 0 or 1, or between them"),
+        (np.full((40, 4), 2), "train targets must be 0 or 1, or between them, got 2"),
+        (np.full((40, 4), np.nan), "train targets must be 0 or 1, or between them, got nan"),
+        (np.full((40, 4), None), "train targets must be 0 or 1, or between them, got nan"),
+        (np.full((40, 4), "yes"), "train targets must be numbers, got strings such as 'yes'"),
+        (np.full((40, 4), 1j), "train targets must be numbers, got the dtype complex128"),
     ],
 )
 def test_wrong_labels_are_refused(targets, message):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=f"MultiLabel: {message}"):
         training.Trainer(network(4), RECIPE, train=(labelled(40)[0], targets), task=training.MultiLabel(LABELS))
+
+
+class Samples(data.Dataset):
+    """A dataset that does not tell its targets."""
+
+    def __init__(self, x, y):
+        self.x, self.y = x, y
+
+    def __len__(self):
+        return len(self.x)
+
+    def __getitem__(self, number):
+        return self.x[number], self.y[number]
+
+
+@pytest.mark.parametrize("kind", ["dataset", "tensors", "subset"])
+@pytest.mark.parametrize("part", ["train", "test"])
+@pytest.mark.parametrize("value", [np.nan, 2.0])
+def test_a_wrong_target_of_a_dataset_is_named(kind, part, value):
+    """It used to be trained on, or reported as a loss that a lower learning rate makes finite."""
+    x, right = labelled(40)
+    wrong = right.astype(np.float32)
+    wrong[33, 2] = value
+
+    def source(y):
+        dataset = Samples(x, y) if kind == "dataset" else data.TensorDataset(x, y.astype(np.float32))
+        return data.Subset(dataset, range(40)) if kind == "subset" else dataset
+
+    sources = {"train": source(right), "test": source(right), part: source(wrong)}
+    with pytest.raises(ValueError, match=f"MultiLabel: {part} targets must be 0 or 1, or between them, got {value:g}"):
+        training.Trainer(network(4), RECIPE, **sources, task=training.MultiLabel(LABELS)).fit(progress=False)
+    numbers = Samples(x, np.where(np.arange(40) == 7, np.inf, x[:, 0]).astype(np.float32))
+    with pytest.raises(ValueError, match="Regression: train targets must be finite, got inf"):
+        training.Trainer(network(1), RECIPE, train=numbers, task=training.Regression()).fit(progress=False)
+
+
+def test_an_evaluation_needs_samples():
+    x, y = numbers(40)
+    one = training.Trainer(network(1), RECIPE, train=(x, y), test=(x[:0], y[:0]), task=training.Regression())
+    with pytest.raises(ValueError, match="Regression: expected at least one test sample, got none"):
+        one.evaluate()
+
+
+def test_targets_that_a_transform_makes_are_not_checked():
+    x, y = labelled(40)
+    task = training.MultiLabel(LABELS)
+    one = training.Trainer(
+        network(4), RECIPE, train=(x, 10 * y), test=(x, y), task=task, transform=lambda x, y: (x, y / 10)
+    )
+    other = training.Trainer(network(4), RECIPE, train=(x, y), test=(x, y), task=task)
+    for trainer in (one, other):
+        trainer.fit(progress=False)
+    assert one.history[-1]["train_loss"] == pytest.approx(other.history[-1]["train_loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: training.MultiLabel("abc"), "MultiLabel: classes must be a list of names, got 'abc'"),
+        (lambda: training.MultiLabel(3), "MultiLabel: classes must be a list of names, got 3"),
+        (lambda: training.MultiLabel(["a", "b", "a"]), "MultiLabel: classes must differ, got 'a' twice"),
+        (lambda: training.MultiLabel(["a"], pos_weight=2.0), "got 1 labels but pos_weight 2.0"),
+        (lambda: training.MultiLabel(["a"], pos_weight=["2"]), r"got 1 labels but pos_weight \['2'\]"),
+        (lambda: training.MultiLabel(["a"], pos_weight=[0]), r"pos_weight must be above 0 and finite, got \[0\]"),
+        (lambda: training.MultiLabel(["a"], pos_weight=[np.nan]), r"must be above 0 and finite, got \[nan\]"),
+        (lambda: training.Regression(names="age"), "Regression: names must be a list of names, got 'age'"),
+        (
+            lambda: training.Trainer(network(1), RECIPE, train=numbers(40), task=training.Regression(names=["a", "b"])),
+            "Regression: got 2 names for 1 train targets of each sample",
+        ),
+        (
+            lambda: training.Trainer(network(1), RECIPE, train=numbers(40), task="regression"),
+            "task must be a Task such",
+        ),
+        (
+            lambda: training.Trainer(network(2), RECIPE, train=(numbers(40)[0], np.array(["cat", "dog"] * 20))),
+            r"must be numbers, got strings such as 'cat'; np.unique\(labels, return_inverse=True\) numbers them",
+        ),
+    ],
+)
+def test_wrong_tasks_are_explained(make, message):
+    with pytest.raises((ValueError, TypeError), match=message):
+        make()
 
 
 def test_wrong_outputs_are_refused():

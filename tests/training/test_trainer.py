@@ -276,6 +276,14 @@ def test_an_evaluation_may_average_over_views(views):
         assert image_trainer(test_flip=True).evaluate().loss == one.evaluate().loss
 
 
+def test_the_views_are_set_up_once(monkeypatch):
+    one, made = image_trainer(tta="flip"), []
+    before = evaluation.ViewAverage.__init__
+    monkeypatch.setattr(evaluation.ViewAverage, "__init__", lambda *args: (made.append(1), before(*args))[1])
+    results = [one.evaluate().loss for _ in range(2)]
+    assert len(one.test_loader) > 1 and not made and results[0] == results[1]
+
+
 def test_a_run_from_before_the_views_resumes(tmp_path, monkeypatch):
     """Its recipe has ``test_flip`` but no ``tta``."""
     needs_extras()
