@@ -140,6 +140,14 @@ def test_overlay_mixes_colors_where_there_is_a_class():
         data.overlay(image, np.zeros((2, 2), int))
 
 
+def test_overlay_of_numbers_above_255_and_of_another_ignored_one():
+    image, colors = np.zeros((1, 4, 3), np.uint8), [(number, 0, 0) for number in range(256)]
+    mixed = np.asarray(data.overlay(image, np.array([[255, 256, 509, 65535]]), colors, 1, ignore_index=65535))
+    assert mixed[0, :, 0].tolist() == [255, 2, 1, 0]
+    with pytest.raises(ValueError, match="alpha"):
+        data.overlay(image, np.zeros((1, 4), int), alpha=2)
+
+
 # Folders --------------------------------------------------------------------------------------------------------------
 
 
