@@ -237,9 +237,7 @@ class SegmentationTrainer(Trainer):
         evaluation = super().evaluate()
         if math.isnan(evaluation.metrics["mean_iou"]):  # no pixel counts, and rows of a history are numbers
             evaluation.metrics["mean_iou"] = 0.0
-        counts = ConfusionMatrix(len(self.names))
-        counts.load_state_dict(self._iou.state_dict())
-        evaluation.confusion = found = counts.compute().numpy()
+        evaluation.confusion = found = self._iou.counts().numpy()
         evaluation.metrics["accuracy"] = float(found.trace() / max(1, found.sum()))
         return evaluation
 
