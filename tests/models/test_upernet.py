@@ -2,6 +2,7 @@
 
 import json
 
+import mlx.core as mx
 import numpy as np
 import pytest
 
@@ -163,6 +164,23 @@ def test_sliding_windows_refuse_gaps():
         models.sliding_window_inference(Positions(), lucid.zeros(1, 1, 50, 50), 20, 21)
     with pytest.raises(ValueError, match=r"\(N, C, H, W\), got shape \(50, 50\)"):
         models.sliding_window_inference(Positions(), lucid.zeros(50, 50), 20)
+
+
+def test_windows_are_computed_one_after_the_other(settled):
+    """The memory is that of one window and some copies of the sum, however many windows there are."""
+    model, x, side = small().eval(), lucid.randn(1, 3, 512, 512), 64
+    mx.clear_cache()
+
+    def peak(function):
+        mx.reset_peak_memory()
+        before = mx.get_active_memory()
+        with lucid.no_grad():
+            function().numpy()
+        return mx.get_peak_memory() - before
+
+    one = peak(lambda: model(x[:, :, :side, :side]))
+    total = 4 * CLASSES * 512 * 512
+    assert peak(lambda: models.sliding_window_inference(model, x, side)) < 2 * one + 5 * total
 
 
 # Files ----------------------------------------------------------------------------------------------------------------
