@@ -192,9 +192,9 @@ def predict(args: argparse.Namespace) -> int:
         pixels = np.asarray(image).transpose(2, 0, 1)[None]
         logits = models.segmentation_logits(model, normalize(lucid.tensor(pixels)), args.window or 0)
         mask = logits.argmax(1)[0].numpy()
-        data.save_mask(args.out / f"{names[path]}.png", mask)
+        data.save_mask(args.out / f"{names[path]}.png", mask, model.palette)
         content = io.BytesIO()
-        data.overlay(image, mask).save(content, "JPEG", quality=90)
+        data.overlay(image, mask, model.palette).save(content, "JPEG", quality=90)
         write_atomically(args.out / f"{names[path]}.overlay.jpg", content.getvalue())
         _print_shares(path, mask, model.class_names, args.json)
         count += 1

@@ -285,7 +285,7 @@ def make_trainer(
     run = None
     if folder is not None:
         metadata = {
-            **segmenter_metadata(model, pairs.classes, transform),
+            **segmenter_metadata(model, pairs.classes, pairs.palette, transform),
             "model": f"UPerNet, {settings.backbone}",
             "settings": settings.to_json(),
         }
