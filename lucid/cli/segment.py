@@ -6,6 +6,7 @@
     lucid segment train streets --resume                       # continues a run that was stopped or killed
     lucid segment train streets --eval-only                    # evaluates the best weights of that run
     lucid segment train streets --no-pretrained --model convnext_atto --crop-size 64 --channels 64    # from scratch
+    lucid segment train streets --weights runs/pretrain/last.safetensors    # from a checkpoint of your own
     mlx.launch -n 2 -- python -m lucid segment train streets --distributed
 
     lucid segment predict photos --model runs/segment-streets --out results
@@ -65,6 +66,7 @@ from lucid.training.segmentation import (
     SEGMENT,
     Pairs,
     Settings,
+    backbone_settings,
     load_pairs,
     make_trainer,
     write_split,
@@ -104,7 +106,12 @@ def choose_settings(args: argparse.Namespace, saved: dict[str, Any] | None) -> S
         return choose(Settings, args, saved, saved=True)
     config = read_config(args.config, Settings)
     pretrained = config.get("pretrained", True) if args.pretrained is None else args.pretrained
-    return choose(Settings, args, {**(SEGMENT if pretrained else SCRATCH), **config})
+    base = {**(SEGMENT if pretrained else SCRATCH), **config}
+    weights = config.get("weights") if args.weights is None else args.weights
+    sizes = ("model", "depths", "dims", "patch_size")
+    if weights and pretrained and not any(name in config or getattr(args, name) is not None for name in sizes):
+        base |= {"weights": str(weights), **backbone_settings(weights)}
+    return choose(Settings, args, base)
 
 
 def find_out(args: argparse.Namespace) -> Path:

@@ -10,7 +10,8 @@
 
 import contextlib
 import math
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,7 @@ from lucid.data.seeds import SPLIT, derived_generator
 from lucid.metrics import ConfusionMatrix, MeanIoU, Metric
 from lucid.models.info import stages_text
 from lucid.models.registry import parse
+from lucid.models.weights.detect import architecture_of, describe_contents, find_networks, select_network, variant_of
 from lucid.models.weights.upernet import segmenter_metadata
 from lucid.training.batches import check_batch_size, share_of_batches
 from lucid.training.evaluation import Evaluation
@@ -48,7 +50,7 @@ class Settings(Recipe):
 
     model: str = setting("convnext_tiny.fb_in1k", "backbone: a variant or published checkpoint")
     pretrained: bool = setting(True, "start from pretrained weights of the backbone")
-    weights: str = setting("", "start from this ConvNeXt checkpoint file instead of --model")
+    weights: str = setting("", "start from this ConvNeXt checkpoint file, which also determines the backbone")
     depths: tuple[int, ...] = setting((), "blocks per stage of an untrained backbone; none: those of the variant")
     dims: tuple[int, ...] = setting((), "channels per stage of an untrained backbone; none: those of the variant")
     patch_size: int = setting(4, "stride of an untrained backbone's stem; 2 for small images", low=1)
@@ -74,7 +76,7 @@ class Settings(Recipe):
         if self.weights and not self.pretrained:
             raise SettingError("weights and pretrained=False are mutually exclusive", "weights", "pretrained")
         check_stages(self.depths, self.dims)
-        if self.pretrained and (self.depths or self.patch_size != 4):
+        if self.pretrained and not self.weights and (self.depths or self.patch_size != 4):
             names = ("depths", "dims") if self.depths else ("patch_size",)
             raise SettingError(
                 f"pretrained weights determine the architecture, so {' and '.join(names)} must not be given", *names
@@ -183,17 +185,42 @@ def _inspect(pair: tuple[str, str]) -> np.ndarray | str:
         return str(error)
 
 
+def backbone_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The settings of the backbone that a checkpoint holds: a variant, and its sizes if they are others.
+
+    Raises:
+        ValueError: It holds no ConvNeXt with stages.
+        OSError: It cannot be read.
+    """
+    content = lucid.load(path)
+    networks = list(find_networks(content)) if isinstance(content, Mapping) else []
+    if not networks:
+        raise ValueError(f"{path} holds no ConvNeXt; {describe_contents(content)}")
+    network = select_network(str(path), networks, use_ema=True)
+    shapes = {name: tuple(tensor.shape) for name, tensor in network.tensors.items()}
+    architecture = architecture_of(shapes)
+    if architecture.family == "ConvNeXtIsotropic":
+        raise ValueError(f"{path} holds a ConvNeXtIsotropic, which has no pyramid of maps")
+    if variant := variant_of(architecture):
+        found: dict[str, Any] = {"model": variant}
+    else:
+        family = {"ConvNeXtV2": "convnextv2_atto"}.get(architecture.family, "convnext_atto")
+        found = {"model": family, "depths": list(architecture.depths), "dims": list(architecture.dims)}
+    stem = shapes["downsample_layers.0.0.weight"]
+    return found | ({"patch_size": stem[2]} if architecture.stem_type == "patch" else {})
+
+
 def make_model(settings: Settings, num_classes: int, load_weights: bool = True) -> models.UPerNet:
     """A UPerNet with the backbone of the settings."""
     variant = parse("model", settings.model)[0] if not settings.pretrained or settings.weights else settings.model
     pretrained = settings.pretrained and load_weights and not settings.weights
     options: dict[str, Any] = {"features_only": True, "drop_path": settings.drop_path}
-    if not settings.pretrained:
+    if not settings.pretrained or settings.weights:
         options["patch_size"] = settings.patch_size
         if settings.depths:
             options |= {"depths": settings.depths, "dims": settings.dims}
-        if "v2" not in variant:  # blocks scaled by 1e-6 are slow to learn from random weights
-            options["layer_scale_init"] = 1.0
+    if not settings.pretrained and "v2" not in variant:
+        options["layer_scale_init"] = 1.0  # blocks scaled by 1e-6 are slow to learn from random weights
     backbone = models.create_model(variant, pretrained, **options)
     if settings.weights and load_weights:
         models.load_checkpoint(backbone, settings.weights)

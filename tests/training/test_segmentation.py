@@ -10,7 +10,8 @@ pytest.importorskip("tqdm", reason="progress is shown with tqdm")
 from PIL import Image
 
 import lucid
-from lucid import data
+from lucid import data, models
+from lucid.cli import segment
 from lucid.training import segmentation
 from lucid.training.recipe import SettingError
 
@@ -93,6 +94,50 @@ def test_a_single_pair_is_too_few(tmp_path):
 def test_wrong_settings(wrong, message):
     with pytest.raises(SettingError, match=message):
         settings(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("network", "found"),
+    [
+        (
+            lambda: models.ConvNeXt(5, [1, 2], [8, 16], patch_size=2),
+            {"model": "convnext_atto", "depths": [1, 2], "dims": [8, 16], "patch_size": 2},
+        ),
+        (
+            lambda: models.ConvNeXtV2(0, [1, 1, 1], [8, 12, 16]),
+            {"model": "convnextv2_atto", "depths": [1, 1, 1], "dims": [8, 12, 16], "patch_size": 4},
+        ),
+        (lambda: models.create_model("convnext_femto", num_classes=3), {"model": "convnext_femto", "patch_size": 4}),
+    ],
+)
+@pytest.mark.parametrize("kind", ["classifier", "segmenter"])
+def test_a_weights_file_determines_the_backbone(kind, network, found, tmp_path):
+    lucid.manual_seed(3)
+    own, path = network(), tmp_path / "weights.safetensors"
+    maps = models.FeatureListNet(own).eval()
+    if kind == "segmenter":
+        models.save_segmenter(models.UPerNet(maps, 2, 8), path)
+    else:
+        models.save_checkpoint(own, path)
+    assert segmentation.backbone_settings(path) == found
+    args = segment.make_parser()[0].parse_args(["train", "shapes", "--weights", str(path), "--channels", "8"])
+    chosen = segment.choose_settings(args, None)
+    assert chosen == segment.choose_settings(args, chosen.settings())  # resumed
+    model = segmentation.make_model(chosen, 4).eval()
+    images = lucid.rand(1, 3, 64, 64)
+    with lucid.no_grad():
+        for one, other in zip(model.backbone.eval()(images), maps(images), strict=True):
+            np.testing.assert_array_equal(one.numpy(), other.numpy())
+
+
+def test_weights_files_without_a_backbone(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    lucid.save({"weight": lucid.zeros(2)}, path)
+    with pytest.raises(ValueError, match=r"weights\.safetensors holds no ConvNeXt; its names are weight"):
+        segmentation.backbone_settings(path)
+    models.save_checkpoint(models.ConvNeXtIsotropic(2, 1, 8, patch_size=8), path)
+    with pytest.raises(ValueError, match="holds a ConvNeXtIsotropic, which has no pyramid of maps"):
+        segmentation.backbone_settings(path)
 
 
 def test_loss_is_the_mean_over_pixels_that_count():
