@@ -36,12 +36,13 @@ from lucid.models.weights.upernet import segmenter_metadata
 from lucid.training.batches import check_batch_size, share_of_batches
 from lucid.training.evaluation import Evaluation
 from lucid.training.recipe import Recipe, SettingError, check_stages, setting
-from lucid.training.report import Gallery, Sample
+from lucid.training.report import Gallery, Sample, bars
 from lucid.training.run_folder import RunFolder
 from lucid.training.trainer import Trainer
 
-_PARTS = {"train": "train", "training": "train", "val": "val", "validation": "val", "test": "val"}
-_SHOWN, _SHOWN_PX = 6, 320  # images in the report, and the largest side of each
+_PARTS = {"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
+_SHOWN, _SHOWN_PX, _GAP_PX = 6, 320, 2  # images in the report, the largest side of each, and what is between its views
+_SHOWN_CLASSES = 50  # in the legend of their colors
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,7 +267,15 @@ class SegmentationTrainer(Trainer):
             evaluation.metrics["mean_iou"] = 0.0
         evaluation.confusion = found = self._iou.counts().numpy()
         evaluation.metrics["accuracy"] = float(found.trace() / max(1, found.sum()))
+        evaluation.sections = [self._iou_section()]
         return evaluation
+
+    def _iou_section(self) -> str:
+        """A bar for each class in the report."""
+        values = {name: one for name, one in zip(self.names, self._iou.per_class().tolist(), strict=True) if one == one}
+        rows = [(name, values[name], f"{values[name]:.1%}") for name in sorted(values, key=values.__getitem__)]
+        caption = "<figcaption>intersection over union by class, worst first</figcaption>"
+        return f"<h2>Intersection over union</h2>\n<figure>{caption}{bars(rows)}</figure>" if rows else ""
 
     def logits(self, images: lucid.Tensor) -> lucid.Tensor:
         """Logits of images (N, C, H, W) of uint8."""
@@ -320,7 +329,7 @@ def make_trainer(
         run = RunFolder(
             folder, title=f"UPerNet on {pairs.root.resolve().name}", metadata=metadata, architecture=settings.backbone,
             figures=[("images", f"{count:,}", f"{len(pairs.val):,} for validation")], command=command,
-            galleries=lambda trainer: [_gallery(trainer, pairs)],
+            galleries=lambda trainer: [_gallery(trainer, pairs)], counted="pixels",
         )  # fmt: skip
     return SegmentationTrainer(
         model,
@@ -357,6 +366,9 @@ def _gallery(trainer: Any, pairs: Pairs) -> Gallery:
             found = logits.argmax(1)[0].numpy()
             views = [pixels, *(np.asarray(data.overlay(image, one, pairs.palette, 0.6)) for one in (mask, found))]
             step = -(-max(image.size) // _SHOWN_PX)
-            shown.append(Sample(np.concatenate([one[::step, ::step] for one in views], 1), Path(image_path).name))
+            small = [np.pad(one[::step, ::step], ((0, 0), (0, _GAP_PX), (0, 0)), constant_values=255) for one in views]
+            shown.append(Sample(np.concatenate(small, 1)[:, :-_GAP_PX], Path(image_path).name))
+    colors = [*pairs.palette, *data.voc_palette()[len(pairs.palette) :]]
+    legend = list(zip(pairs.classes[1:_SHOWN_CLASSES], colors[1:], strict=False))  # class 0 is not drawn
     hint = "Validation images: the photo, its mask, and the prediction of the last epoch."
-    return Gallery("Segmentations", hint, shown, columns=3)
+    return Gallery("Segmentations", hint, shown, 3, legend)

@@ -87,7 +87,14 @@ def test_evaluation_of_a_run(folder, run, capsys):
     best = max(float(row["val_mean_iou"]) for row in rows)
     assert segment.main(["train", str(folder), "--eval-only", "--out", str(run)]) == 0
     text = capsys.readouterr().out
-    assert "ground" in text and f"mean iou {best:.4f}" in text
+    assert f"mean iou {best:.4f}" in text
+    lines = [line for line in text.splitlines() if ", IoU " in line]
+    assert [line.split()[0] for line in lines] == ["ground", "water", "sky"]
+    values = [float(line.rpartition(" ")[2].rstrip("%")) / 100 for line in lines]
+    assert np.mean(values) == pytest.approx(best, abs=1e-4)
+    page = (run / "report.html").read_text(encoding="utf-8")
+    for line, value in zip(lines, values, strict=True):  # the confusion and the IoU of the best epoch
+        assert f'<span title="{line.split()[0]}">' in page and f"<span>{value:.1%}</span>" in page
 
 
 def test_a_changed_folder_is_noticed(folder, run, tmp_path, capsys):

@@ -218,5 +218,9 @@ def test_loss_falls_and_the_report_shows_segmentations(tmp_path):
     assert trainer.monitor == ("val_mean_iou", "max")
     page = (tmp_path / "run/report.html").read_text(encoding="utf-8")
     assert "<h2>Segmentations</h2>" in page and page.count("<figure><img") >= 2
+    assert "val pixels are right" in page and "<th>pixels</th>" in page
+    # Class 0 is not drawn; the others have the colors of Pascal VOC.
+    keys = ['<i style="background: rgb(128, 0, 0)"></i>class 1', '<i style="background: rgb(0, 128, 0)"></i>class 2']
+    assert f'<p class="colors"><span>{keys[0]}</span><span>{keys[1]}</span></p>' in page
     model = lucid.models.load_segmenter(tmp_path / "run")
     assert model.class_names == ["class 0", "class 1", "class 2"]
