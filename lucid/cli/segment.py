@@ -168,7 +168,11 @@ def _load_pairs(folder: Path, settings: Settings) -> Pairs:
     if dist.is_main():
         names = ", ".join(pairs.classes[:8]) + (", ..." if len(pairs.classes) > 8 else "")
         found = f"{len(pairs.train):,} images for training, {len(pairs.val):,} for validation"
-        print(f"{found}; {len(pairs.classes)} classes: {names}", flush=True)
+        left_out = f" ({pairs.left_out:,} for testing are left out)" if pairs.left_out else ""
+        print(f"{found}{left_out}; {len(pairs.classes)} classes: {printable(names)}", flush=True)
+        if pairs.empty:
+            more = ", ..." if len(pairs.empty) > 8 else ""
+            print(f"no mask has {printable(', '.join(pairs.empty[:8]))}{more}", flush=True)
     return pairs
 
 
@@ -178,10 +182,11 @@ def _load_pairs(folder: Path, settings: Settings) -> Pairs:
 @lucid.no_grad()
 def predict(args: argparse.Namespace) -> int:
     """Segment all images. Returns the number of those that could be read."""
-    paths = [one for one in find_photos(args.images) if isinstance(one, Path)]
+    paths = [one for one in find_photos(args.images, [args.out]) if isinstance(one, Path)]
     model = models.load_segmenter(args.model)
-    if args.window is not None and args.window < 32:
-        raise ValueError(f"--window must be at least 32, got {args.window}")
+    stride = max(model.backbone.feature_info.reduction())
+    if args.window is not None and args.window < stride:
+        raise ValueError(f"--window must be at least {stride}, the stride of the backbone, got {args.window}")
     names = _output_names(paths)
     for name in names.values():
         for path in (args.out / f"{name}.png", args.out / f"{name}.overlay.jpg"):
