@@ -21,7 +21,7 @@ import numpy as np
 
 import lucid
 import lucid.nn.functional as F
-from lucid import data, models
+from lucid import data, models, nn
 from lucid import distributed as dist
 from lucid._files import read_regular, write_atomically
 from lucid.data import augment
@@ -366,7 +366,7 @@ def make_trainer(
         DownloadError: The pretrained weights cannot be downloaded.
     """
     check_batch_size(settings, len(pairs.train))
-    parts = settings.accumulate * dist.get_world_size()
+    parts = settings.accumulate  # of the batch; batch norms see those of all processes together
     if settings.batch_size < 2 * parts:
         message = f"batch_size must be at least {2 * parts}, 2 images for each batch norm"
         raise SettingError(f"{message}, got {settings.batch_size}", "batch_size")
@@ -376,6 +376,8 @@ def make_trainer(
     for name in ("crop_size", "window"):
         if 0 < (size := getattr(settings, name)) < stride:
             raise SettingError(f"{name} must be at least {stride}, the stride of the backbone, got {size}", name)
+    if dist.get_world_size() > 1:
+        nn.SyncBatchNorm.convert_sync_batchnorm(model)
     transform = models.ImageTransform(settings.crop_size, settings.crop_size)
     mean, std = transform.mean, transform.std
     crop = data.RandomScaledCrop(

@@ -234,3 +234,9 @@ def test_two_processes_share_the_batches(folder, tmp_path):
     [(code, _, errors)] = launch(2, [*command, "--out", str(tmp_path / "run")])
     assert code == 0, errors
     assert (tmp_path / "run/report.html").exists()
+    # Both processes evaluated with the statistics of the batch norms that were saved.
+    args = segment.make_parser()[0].parse_args(["train", str(folder), "--eval-only", "--out", str(tmp_path / "run")])
+    found = segment.start_evaluation(args).evaluate()
+    [row] = rows_of(tmp_path / "run")
+    assert found.loss == pytest.approx(float(row["val_loss"]), rel=1e-5)
+    assert found.metrics["mean_iou"] == pytest.approx(float(row["val_mean_iou"]), rel=1e-5)
