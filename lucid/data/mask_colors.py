@@ -106,5 +106,5 @@ def overlay(
 
 def _colors(palette: Sequence[Color] | None) -> list[Color]:
     """256 colors: those given, then Pascal VOC's."""
-    given = list(palette or ())[:256]
+    given = [] if palette is None else list(palette)[:256]
     return given + voc_palette()[len(given) :]

@@ -107,6 +107,13 @@ def test_saved_masks_come_back(largest, tmp_path):
         assert mask_palette(tmp_path / "mask.png")[:2] == [(1, 2, 3), (128, 0, 0)]
 
 
+def test_a_palette_may_be_an_array(tmp_path):
+    colors = np.array([[1, 2, 3], [4, 5, 6]])
+    data.save_mask(tmp_path / "mask.png", np.array([[0, 1]]), colors)
+    assert mask_palette(tmp_path / "mask.png")[:3] == [(1, 2, 3), (4, 5, 6), (0, 128, 0)]
+    assert np.asarray(data.overlay(np.zeros((1, 1, 3), np.uint8), np.array([[1]]), colors, 1)).tolist() == [[[4, 5, 6]]]
+
+
 @pytest.mark.parametrize(
     "mask", [np.zeros(3, int), np.zeros((2, 2)), np.array([[-1]]), np.array([[65536]]), np.zeros((0, 2), int)]
 )
