@@ -148,12 +148,13 @@ def load_pairs(folder: Path, settings: Settings) -> Pairs:
     numbers = [one for one in inspected if not isinstance(one, str)]
     present = _present(found, numbers, names, settings.ignore_index)
     classes = names or [f"class {i}" for i in range(present[-1] + 1)]
+    known = {*present, settings.ignore_index}
     chosen: dict[str, list[tuple[str, str]]] = {"train": [], "val": [], "": []}
     for sample, part in zip(found.samples, _parts(found, settings), strict=True):
         chosen[part].append(sample)
     return Pairs(
         found.root, chosen["train"], chosen["val"], classes, _palette(found.samples[0][1]),
-        [name for number, name in enumerate(classes) if number not in present], len(chosen[""]),
+        [name for number, name in enumerate(classes) if number not in known], len(chosen[""]),
     )  # fmt: skip
 
 

@@ -161,6 +161,11 @@ def test_another_ignored_number(tmp_path):
     assert trainer.loss_function(logits, targets).item() == pytest.approx(np.log(4))
 
 
+def test_the_ignored_number_is_not_a_class_without_pixels(tmp_path):
+    masks_of(tmp_path, (0, 1), (0, 3))
+    assert segmentation.load_pairs(tmp_path, settings(ignore_index=0)).empty == ["class 2"]
+
+
 def test_pairs_that_cannot_be_used(tmp_path):
     write(tmp_path, ["a", "b", "c"])
     (tmp_path / "classes.txt").write_text("one\ntwo\n", encoding="utf-8")
