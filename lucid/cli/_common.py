@@ -314,9 +314,11 @@ def _evaluate(trainer: Trainer) -> int:
     if dist.is_main() and evaluation.confusion is None:
         print(f"{trainer.split} loss {evaluation.loss:.4f}")
     if dist.is_main() and evaluation.confusion is not None:
-        for number, (name, row) in enumerate(zip(trainer.classes, evaluation.confusion, strict=True)):
-            print(f"{name:<16} {row[number]:6,} of {row.sum():6,} right, {row[number] / max(1, row.sum()):7.2%}")
         of = trainer.unit if "mean_iou" not in evaluation.metrics else "pixels"
+        for number, (name, row) in enumerate(zip(trainer.classes, evaluation.confusion, strict=True)):
+            union = row.sum() + evaluation.confusion[:, number].sum() - row[number]
+            iou = f", IoU {row[number] / union:7.2%}" if of == "pixels" and union else ""
+            print(f"{name:<16} {row[number]:6,} of {row.sum():6,} right, {row[number] / max(1, row.sum()):7.2%}{iou}")
         right = f"{evaluation.accuracy:.2%} of the {trainer.split} {of} are right"
         others = "".join(f", {k.replace('_', ' ')} {v:.4f}" for k, v in evaluation.metrics.items() if k != "accuracy")
         print(f"{right}{others}, loss {evaluation.loss:.4f}")

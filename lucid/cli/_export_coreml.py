@@ -3,6 +3,7 @@
 import argparse
 from typing import Any
 
+from lucid import models
 from lucid.cli._common import positive
 from lucid.export import coreml
 from lucid.export._coreml.package import COMPRESSIONS
@@ -46,11 +47,13 @@ def export(model: Any, args: argparse.Namespace) -> str:
     }  # fmt: skip
     if args.license:
         metadata["license"] = args.license
+    maps = isinstance(model, models.UPerNet)  # whose class names are not those of the image
     found = coreml(
         model, args.output, sizes=chosen["sizes"], size_range=chosen["size_range"],
         batch_size=batches[0] if len(batches) == 1 else (min(batches), max(batches)),
         image=False if chosen["tensor"] else None, color=chosen["color"],
-        class_names=() if chosen["logits"] else None, precision=args.dtype or "float16",
+        class_names=() if chosen["logits"] or maps else None,
+        softmax=not chosen["logits"] if maps else None, precision=args.dtype or "float16",
         compress=chosen["compress"], target=chosen["target"], metadata=metadata, verify=args.verify,
     )  # fmt: skip
     return described(found)

@@ -11,10 +11,12 @@
     lucid export runs/pets pets --dialect timm --license mit             # a folder that timm opens, with a model card
     lucid export runs/pets pets --dialect huggingface                    # one that transformers opens
     lucid export runs/photos small.safetensors --bits 8                  # quantized, for Lucid alone
+    lucid export runs/segment-streets streets.onnx --image-size 512      # segments images
 
 Programs take float32 images (N, C, H, W) as preprocessed by lucid.models.transforms_for, and return logits
-(N, classes), or features if the model has no classifier. With --pixels they take uint8 images (N, H, W, C), cropped but
-not normalized.
+(N, classes), or features if the model has no classifier. Those of segmenters (runs of "lucid segment", checkpoints of
+mmsegmentation) return logits (N, classes, H, W). With --pixels they take uint8 images (N, H, W, C), cropped but not
+normalized.
 
 A .mlxfn file needs only MLX, in any of its languages. A .json file next to it lists shapes, classes and preprocessing.
 
@@ -30,8 +32,9 @@ A .mlxfn file needs only MLX, in any of its languages. A .json file next to it l
 
 A .mlpackage is an ML Program for iOS 16, macOS 13 and newer, written with coremltools (pip install
 "lucid-mlx[coreml]"). It takes an image, normalizes it inside, and returns the name of the likeliest class and the
-probability of each. docs/coreml.md describes it. --verify runs it on random pixels and prints the largest difference
-from the model: with Core ML on a Mac, where it also says what runs on which device, and with NumPy elsewhere.
+probability of each; for a segmenter, probabilities (1, classes, H, W). docs/coreml.md describes it. --verify runs it on
+random pixels and prints the largest difference from the model: with Core ML on a Mac, where it also says what runs on
+which device, and with NumPy elsewhere.
 
 An .onnx file runs in ONNX Runtime, in browsers and on phones. Its metadata have classes and preprocessing. It takes any
 number of images, unless --batch-sizes says how many, and with --dynamic batch size images of any size. --verify runs it
@@ -47,6 +50,7 @@ The exit code is 0 on success, 1 if a download or the check fails, 2 for a usage
 
 import argparse
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -57,6 +61,7 @@ from lucid.cli.info import best_result
 from lucid.export import ExportError, export_function, export_weights, onnx
 from lucid.models.weights.dialects import DIALECTS
 from lucid.models.weights.save_folder import FOLDER_DIALECTS, README
+from lucid.models.weights.upernet import is_segmenter
 
 
 class Format(NamedTuple):
@@ -107,6 +112,7 @@ FORMATS = {
     ".safetensors": Format(_weights, ("dialect", "bits")),
 }
 _FOLDER_OPTIONS = ("dialect",)
+_FOR_SEGMENTERS = (".mlpackage", ".mlxfn", ".onnx")
 _OPTIONS = sorted({name for one in FORMATS.values() for name in one.options})  # that not all formats take
 
 
@@ -167,9 +173,21 @@ def export(args: argparse.Namespace) -> tuple[str, list[Path]]:
             raise ValueError(f"{option(name)} requires a {_listed(takers)} output, got {args.output}")
     if args.output.is_file() and Path(args.model).exists() and args.output.samefile(args.model):
         raise ValueError(f"{args.output} is the model itself; choose another output")
-    model = models.from_checkpoint(args.model, image_size=args.image_size).eval()
+    if is_segmenter(args.model):
+        if kind is None or suffix not in _FOR_SEGMENTERS:
+            raise ValueError(f"output must end with {_listed(_FOR_SEGMENTERS)} for a segmenter, got {args.output}")
+        model: Any = _segmenter(args)
+    else:
+        model = models.from_checkpoint(args.model, image_size=args.image_size).eval()
     quantize(model, args.bits)
     return _folder(model, args) if kind is None else (kind.write(model, args), [args.output])
+
+
+def _segmenter(args: argparse.Namespace) -> models.UPerNet:
+    model = models.load_segmenter(args.model)
+    if size := args.image_size:
+        model.preprocessing = replace(model.preprocessing, image_size=size, resize_size=size)
+    return model
 
 
 def _size_of(path: Path) -> int:

@@ -6,6 +6,7 @@
     lucid segment train streets --resume                       # continues a run that was stopped or killed
     lucid segment train streets --eval-only                    # evaluates the best weights of that run
     lucid segment train streets --no-pretrained --model convnext_atto --crop-size 64 --channels 64    # from scratch
+    lucid segment train streets --weights runs/pretrain/last.safetensors    # from a checkpoint of your own
     mlx.launch -n 2 -- python -m lucid segment train streets --distributed
 
     lucid segment predict photos --model runs/segment-streets --out results
@@ -65,6 +66,7 @@ from lucid.training.segmentation import (
     SEGMENT,
     Pairs,
     Settings,
+    backbone_settings,
     load_pairs,
     make_trainer,
     write_split,
@@ -104,7 +106,12 @@ def choose_settings(args: argparse.Namespace, saved: dict[str, Any] | None) -> S
         return choose(Settings, args, saved, saved=True)
     config = read_config(args.config, Settings)
     pretrained = config.get("pretrained", True) if args.pretrained is None else args.pretrained
-    return choose(Settings, args, {**(SEGMENT if pretrained else SCRATCH), **config})
+    base = {**(SEGMENT if pretrained else SCRATCH), **config}
+    weights = config.get("weights") if args.weights is None else args.weights
+    sizes = ("model", "depths", "dims", "patch_size")
+    if weights and pretrained and not any(name in config or getattr(args, name) is not None for name in sizes):
+        base |= {"weights": str(weights), **backbone_settings(weights)}
+    return choose(Settings, args, base)
 
 
 def find_out(args: argparse.Namespace) -> Path:
@@ -161,7 +168,11 @@ def _load_pairs(folder: Path, settings: Settings) -> Pairs:
     if dist.is_main():
         names = ", ".join(pairs.classes[:8]) + (", ..." if len(pairs.classes) > 8 else "")
         found = f"{len(pairs.train):,} images for training, {len(pairs.val):,} for validation"
-        print(f"{found}; {len(pairs.classes)} classes: {names}", flush=True)
+        left_out = f" ({pairs.left_out:,} for testing are left out)" if pairs.left_out else ""
+        print(f"{found}{left_out}; {len(pairs.classes)} classes: {printable(names)}", flush=True)
+        if pairs.empty:
+            more = ", ..." if len(pairs.empty) > 8 else ""
+            print(f"no mask has {printable(', '.join(pairs.empty[:8]))}{more}", flush=True)
     return pairs
 
 
@@ -171,10 +182,11 @@ def _load_pairs(folder: Path, settings: Settings) -> Pairs:
 @lucid.no_grad()
 def predict(args: argparse.Namespace) -> int:
     """Segment all images. Returns the number of those that could be read."""
-    paths = [one for one in find_photos(args.images) if isinstance(one, Path)]
+    paths = [one for one in find_photos(args.images, [args.out]) if isinstance(one, Path)]
     model = models.load_segmenter(args.model)
-    if args.window is not None and args.window < 32:
-        raise ValueError(f"--window must be at least 32, got {args.window}")
+    stride = max(model.backbone.feature_info.reduction())
+    if args.window is not None and args.window < stride:
+        raise ValueError(f"--window must be at least {stride}, the stride of the backbone, got {args.window}")
     names = _output_names(paths)
     for name in names.values():
         for path in (args.out / f"{name}.png", args.out / f"{name}.overlay.jpg"):
@@ -192,9 +204,9 @@ def predict(args: argparse.Namespace) -> int:
         pixels = np.asarray(image).transpose(2, 0, 1)[None]
         logits = models.segmentation_logits(model, normalize(lucid.tensor(pixels)), args.window or 0)
         mask = logits.argmax(1)[0].numpy()
-        data.save_mask(args.out / f"{names[path]}.png", mask)
+        data.save_mask(args.out / f"{names[path]}.png", mask, model.palette)
         content = io.BytesIO()
-        data.overlay(image, mask).save(content, "JPEG", quality=90)
+        data.overlay(image, mask, model.palette).save(content, "JPEG", quality=90)
         write_atomically(args.out / f"{names[path]}.overlay.jpg", content.getvalue())
         _print_shares(path, mask, model.class_names, args.json)
         count += 1

@@ -115,7 +115,7 @@ def opened_image(path: str | os.PathLike[str], short_side: int | None = None) ->
         try:
             image = _decoded(pillow, name, short_side, stack)
         except Exception as error:  # Pillow raises anything for damaged files, from SyntaxError to struct.error
-            raise ImageError(name, _reason(pillow, name, error)) from error
+            raise ImageError(name, reason_of(pillow, name, error)) from error
         yield image
 
 
@@ -140,10 +140,10 @@ def _decoded(pillow: Any, name: str, short_side: int | None, stack: contextlib.E
             file.draft(None, (short_side, short_side))
         stack.enter_context(_budget.hold(file.width * file.height))
         file.load()
-        return _plain_rgb(pillow, _upright(pillow, file))
+        return _plain_rgb(pillow, upright(pillow, file))
 
 
-def _upright(pillow: Any, image: Image.Image) -> Image.Image:
+def upright(pillow: Any, image: Image.Image) -> Image.Image:
     """Apply the EXIF orientation; ignore damaged EXIF data."""
     try:
         return image if image.getexif().get(_ORIENTATION, 1) == 1 else pillow.ImageOps.exif_transpose(image)
@@ -184,7 +184,8 @@ def _on_white(pillow: Any, image: Image.Image) -> Image.Image:
     return pillow.Image.alpha_composite(pillow.Image.new("RGBA", image.size, "white"), image).convert("RGB")
 
 
-def _reason(pillow: Any, path: str, error: Exception) -> str:
+def reason_of(pillow: Any, path: str, error: Exception) -> str:
+    """Why Pillow could not read a file, without the path."""
     if isinstance(error, pillow.Image.DecompressionBombError | pillow.Image.DecompressionBombWarning):
         pixels = str(error).partition("(")[2].partition(" ")[0]
         return f"{pixels} pixels exceed the limit of Pillow, see PIL.Image.MAX_IMAGE_PIXELS"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lucid import _checks
 from lucid._files import write_atomically
 from lucid.data.decoding import load_pillow
 
@@ -70,34 +71,40 @@ def save_mask(path: str | os.PathLike[str], mask: np.ndarray, palette: Sequence[
 
 
 def overlay(
-    image: Image.Image | np.ndarray, mask: np.ndarray, palette: Sequence[Color] | None = None, alpha: float = 0.5
+    image: Image.Image | np.ndarray,
+    mask: np.ndarray,
+    palette: Sequence[Color] | None = None,
+    alpha: float = 0.5,
+    *,
+    ignore_index: int = 255,
 ) -> Image.Image:
-    """A photo with its mask drawn over it in colors; class 0 and the ignored class 255 stay as they are.
+    """A photo with its mask drawn over it in colors; class 0 and ignored pixels stay as they are.
 
     Args:
         image: A Pillow image, or uint8 (H, W, 3).
         mask: Class numbers (H, W).
-        palette: The color of each class; that of Pascal VOC by default.
+        palette: The color of each class; that of Pascal VOC by default. Classes from 256 on have those of 1 to 254.
         alpha: Opacity of the colors from 0 to 1.
+        ignore_index: The class number of ignored pixels.
 
     Raises:
-        ValueError: Image and mask differ in size.
+        ValueError: Image and mask differ in size, or ``alpha`` is out of range.
 
     Example:
         >>> data.overlay(np.zeros((2, 2, 3), np.uint8), np.array([[0, 1], [1, 0]])).size
         (2, 2)
     """
     pixels = np.asarray(image if isinstance(image, np.ndarray) else image.convert("RGB"))
-    numbers = np.asarray(mask)
+    numbers, alpha = np.asarray(mask), _checks.number("overlay", "alpha", alpha, 0, 1)
     if numbers.shape != pixels.shape[:2]:
         raise ValueError(f"overlay: image {pixels.shape[:2]} and mask {numbers.shape} differ in size")
-    colors = np.asarray(_colors(palette), np.float32)[np.minimum(numbers, 255)]
-    shown = ((numbers > 0) & (numbers != 255))[..., None]
+    shown = ((numbers > 0) & (numbers != ignore_index))[..., None]
+    colors = np.asarray(_colors(palette), np.float32)[np.where(numbers > 255, (numbers - 1) % 254 + 1, numbers)]
     mixed = np.where(shown, (1 - alpha) * pixels + alpha * colors, pixels)
     return load_pillow().Image.fromarray(np.rint(mixed).astype(np.uint8))
 
 
 def _colors(palette: Sequence[Color] | None) -> list[Color]:
     """256 colors: those given, then Pascal VOC's."""
-    given = list(palette or ())[:256]
+    given = [] if palette is None else list(palette)[:256]
     return given + voc_palette()[len(given) :]

@@ -12,7 +12,7 @@ import numpy as np
 
 from lucid import _checks
 from lucid.data.dataset import Dataset
-from lucid.data.decoding import ImageError, image_header, load_pillow, open_image
+from lucid.data.decoding import ImageError, image_header, load_pillow, open_image, reason_of, upright
 from lucid.data.image_folder import IMG_EXTENSIONS, is_ignored, num_cores
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def open_mask(path: str | os.PathLike[str]) -> np.ndarray:
     """The class numbers (H, W) in a mask file, int32.
 
     They are the values of a grayscale image of 8 or 16 bits, the indices of an image with a palette, or 0 and 1 of a
-    black and white one.
+    black and white one. EXIF orientation is applied, as ``open_image`` does.
 
     Raises:
         ImageError: The file does not exist, is damaged, or has colors instead of numbers.
@@ -39,19 +39,21 @@ def open_mask(path: str | os.PathLike[str]) -> np.ndarray:
         >>> data.open_mask("mask.png").tolist()
         [[0, 1], [2, 255]]
     """
-    name = os.fspath(path)
-    load_pillow()
+    name, pillow = os.fspath(path), load_pillow()
     try:
         with image_header(path) as file:
             if file.mode not in _MODES:
                 raise ImageError(
-                    name, f"a mask has one number per pixel (modes L, P, I;16), but this image is {file.mode}"
+                    name,
+                    f"a mask has one number per pixel (modes 1, L, P, I;16), but this image is {file.mode}; "
+                    "data.save_mask writes masks from class numbers",
                 )
-            return np.asarray(file).astype(np.int32)
+            file.load()
+            return np.asarray(upright(pillow, file)).astype(np.int32)
     except ImageError:
         raise
     except Exception as error:  # anything, as in open_image
-        raise ImageError(name, " ".join(str(error).split()) or type(error).__name__) from error
+        raise ImageError(name, reason_of(pillow, name, error)) from error
 
 
 def mask_palette(path: str | os.PathLike[str]) -> list[tuple[int, int, int]]:
@@ -108,8 +110,10 @@ class MaskFolder(Dataset[tuple[str, str]]):
         for kind, ones, others, other in (("image", images, masks, "mask"), ("mask", masks, images, "image")):
             alone = sorted(set(ones) - set(others))
             if alone:
+                hint = _unfit_mask(self.root / folders[0], alone[0]) if kind == "image" else ""
                 raise ValueError(
-                    f"MaskFolder: {len(alone)} of {len(ones)} {kind}s have no {other}, for example {ones[alone[0]]}"
+                    f"MaskFolder: {len(alone)} of {len(ones)} {kind}s have no {other}, for example "
+                    f"{ones[alone[0]]}{hint}"
                 )
         if not images:
             raise FileNotFoundError(f"MaskFolder: {self.root / 'images'} has no images")
@@ -120,11 +124,10 @@ class MaskFolder(Dataset[tuple[str, str]]):
     def _find(folder: Path, extensions: Sequence[str]) -> dict[str, str]:
         """The files with one of the ``extensions`` by name: their path in ``folder`` without extension."""
         found: dict[str, str] = {}
-        for path in sorted(folder.rglob("*")):
-            inner = path.relative_to(folder)
-            if path.suffix.lower() not in extensions or any(is_ignored(part) for part in inner.parts):
+        for path in _files_in(folder):
+            if path.suffix.lower() not in extensions:
                 continue
-            name = inner.with_suffix("").as_posix()
+            name = path.relative_to(folder).with_suffix("").as_posix()
             if name in found:
                 raise ValueError(f"MaskFolder: {found[name]} and {path} have the same name")
             found[name] = str(path)
@@ -138,6 +141,28 @@ class MaskFolder(Dataset[tuple[str, str]]):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.root}: {len(self)} images with masks)"
+
+
+def _files_in(folder: Path) -> list[Path]:
+    """The files below ``folder`` that are not hidden, sorted. Links to folders are followed, but no folder twice."""
+    found, seen = [], set()
+    for here, folders, files in os.walk(folder, followlinks=True):
+        status = os.stat(here)
+        if (status.st_dev, status.st_ino) in seen:  # a link to a parent
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if not is_ignored(name))
+        found += [Path(here, name) for name in files if not is_ignored(name)]
+    return sorted(found)
+
+
+def _unfit_mask(folder: Path, name: str) -> str:
+    """What to say of a file that would be the mask of image ``name``, if it had another suffix."""
+    for path in _files_in(folder):
+        if path.relative_to(folder).with_suffix("").as_posix() in (name, f"{name}_mask"):
+            return f"; {path} is none, masks are {', '.join(_MASK_EXTENSIONS)}"
+    return ""
 
 
 class PairTransform(Protocol):
@@ -247,6 +272,7 @@ class DecodePairs:
 
     Raises:
         ImageError: A file cannot be read, or image and mask differ in size.
+        ValueError: The pairs of a batch differ in size.
 
     Example:
         >>> decode = data.DecodePairs(data.RandomScaledCrop(32))
@@ -263,6 +289,12 @@ class DecodePairs:
         images, masks = batch
         seeds = rng.integers(2**63, size=len(images)).tolist()
         pairs = list(self._pool.map(self._pair, images, masks, seeds))
+        for path, (_, mask) in zip(masks, pairs, strict=True):
+            if mask.shape != pairs[0][1].shape:
+                raise ValueError(
+                    f"DecodePairs: the pairs of a batch must have one size, but {masks[0]} has {_size(pairs[0][1])} px "
+                    f"and {path} {_size(mask)}; pass a transform such as RandomScaledCrop, or batch_size=1"
+                )
         return np.stack([image for image, _ in pairs]), np.stack([mask for _, mask in pairs])
 
     def _pair(self, image_path: str, mask_path: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -284,8 +316,13 @@ def open_pair(image_path: str, mask_path: str) -> tuple[Image.Image, np.ndarray]
     """
     image, mask = open_image(image_path), open_mask(mask_path)
     if mask.shape != (image.height, image.width):
+        turned = mask.T.shape == (image.height, image.width)
+        hint = "; a mask of a photo that EXIF data turn must be upright, as the photo is shown" if turned else ""
         raise ImageError(
-            mask_path,
-            f"the mask has {mask.shape[1]}x{mask.shape[0]} px, but {image_path} has {image.width}x{image.height}",
+            mask_path, f"the mask has {_size(mask)} px, but {image_path} has {image.width}x{image.height}{hint}"
         )
     return image, mask
+
+
+def _size(mask: np.ndarray) -> str:
+    return f"{mask.shape[1]}x{mask.shape[0]}"

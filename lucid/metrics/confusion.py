@@ -69,6 +69,10 @@ class ConfusionMatrix(Metric):
         axis = {"true": 1, "pred": 0, "all": None}[self.normalize]
         return counts.astype(mx.float32) / mx.sum(counts, axis, keepdims=True).astype(mx.float32)
 
+    def counts(self) -> Tensor:
+        """The counts (C, C) int64, whatever ``compute`` makes of them."""
+        return tape.wrap(self._arrays()["counts"])
+
     def accuracy(self) -> Tensor:
         """The fraction of correct samples; NaN without samples."""
         counts = self._arrays()["counts"]

@@ -8,7 +8,7 @@ training, ``FCNHead`` on one of the maps.
 from collections.abc import Sequence
 from typing import Any, cast
 
-from lucid import _checks, nn, ops
+from lucid import _checks, _deferred, nn, ops
 from lucid._creation import zeros
 from lucid._tensor import Tensor
 from lucid.nn import functional as F
@@ -241,6 +241,8 @@ def sliding_window_inference(
                 total = zeros(n, logits.shape[1], h, w)
             total[:, :, rows, columns] += logits
             counts[:, :, rows, columns] += 1
+            if _deferred.evaluating():  # MLX would compute many windows side by side, with the memory of all of them
+                _deferred.wait(total._array)
     return cast(Tensor, total) / counts
 
 

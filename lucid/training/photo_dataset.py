@@ -49,11 +49,11 @@ class Photos:
         """CSV of path, class and part ("train" or "val")."""
         parts = (("train", self.train), ("val", self.val))
         rows = [(self.name(path), self.classes[number], part) for part, samples in parts for path, number in samples]
-        return _as_csv(("path", "class", "part"), rows)
+        return as_csv(("path", "class", "part"), rows)
 
     def skipped_table(self) -> str:
         """CSV of path and reason."""
-        return _as_csv(("path", "reason"), [(self.name(path), reason) for path, reason in self.skipped])
+        return as_csv(("path", "reason"), [(self.name(path), reason) for path, reason in self.skipped])
 
     def name(self, path: str) -> str:
         """``path`` relative to the folder, printable."""
@@ -103,7 +103,8 @@ class Photos:
             )
 
 
-def _as_csv(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def as_csv(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A header and rows as CSV."""
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator="\n").writerows([header, *rows])
     return text.getvalue()

@@ -64,6 +64,7 @@ class Gallery:
     hint: str
     samples: Sequence[Sample]
     columns: int = 1
+    colors: Sequence[tuple[str, tuple[int, int, int]]] = ()  # what colors in the images mean
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ class Report:
     command: str = ""
     split: str = "test"  # the data that confusion and mistakes are about
     unit: str = "images"  # what a sample is called
+    counted: str = ""  # what confusion counts, if not samples
     samples: Sequence[Sample] = ()  # training images as the model sees them
     galleries: Sequence[Gallery] = ()  # more images, shown after the curves
     train_counts: Sequence[int] = ()  # training samples of each class
@@ -248,7 +250,7 @@ def _classes(report: Report) -> str:
     worst = sorted(parts, key=parts.__getitem__)
     shown = bars([(report.classes[k], parts[k], f"{parts[k]:.1%} of {totals[k]:,}") for k in worst])
     matrix = f'<div class="scroll">{confusion_chart(counts.tolist(), report.classes)}</div>'
-    right = f"{counts.trace():,} of {counts.sum():,} {report.split} {report.unit} are right."
+    right = f"{counts.trace():,} of {counts.sum():,} {report.split} {report.counted or report.unit} are right."
     return (
         f'<h2>Classes</h2>\n{hint(report.classes_hint, right)}\n<div class="grid2">'
         f"<div><figure><figcaption>confusion matrix</figcaption>{matrix}</figure>{_counts(report, totals)}</div>"
@@ -293,9 +295,9 @@ def _pairs(report: Report, counts: np.ndarray) -> str:
     places = np.argsort(-wrong, axis=None, kind="stable")[:MOST_CONFUSED]
     pairs = [(i, j) for i, j in zip(*np.unravel_index(places, wrong.shape), strict=True) if wrong[i, j]]
     rows = "".join(
-        f"<tr><td>{escape(classes[i])}</td><td>{escape(classes[j])}</td><td>{wrong[i, j]}</td></tr>" for i, j in pairs
+        f"<tr><td>{escape(classes[i])}</td><td>{escape(classes[j])}</td><td>{wrong[i, j]:,}</td></tr>" for i, j in pairs
     )
-    head = f"<tr><th>true</th><th>predicted</th><th>{escape(report.unit)}</th></tr>"
+    head = f"<tr><th>true</th><th>predicted</th><th>{escape(report.counted or report.unit)}</th></tr>"
     table = f'<figure class="pairs"><figcaption>most confused</figcaption><table>{head}{rows}</table></figure>'
     return table if rows else ""
 
@@ -343,7 +345,11 @@ def _gallery(gallery: Gallery) -> str:
     if not figures:
         return ""
     kind = "mistakes wide" if gallery.columns > 1 else "mistakes"
-    return f'<h2>{escape(gallery.title)}</h2>\n{hint(gallery.hint)}<div class="{kind}">{"".join(figures)}</div>'
+    keys = "".join(
+        f'<span><i style="background: rgb{tuple(color)}"></i>{escape(name)}</span>' for name, color in gallery.colors
+    )
+    legend = f'<p class="colors">{keys}</p>' if keys else ""
+    return f'<h2>{escape(gallery.title)}</h2>\n{hint(gallery.hint)}{legend}<div class="{kind}">{"".join(figures)}</div>'
 
 
 def _facts(report: Report) -> str:

@@ -84,6 +84,7 @@ class RunFolder:
         heat_maps: ``heat_maps(trainer, numbers, classes)`` gives heat maps (N, h, w), 0 or more, of test samples for
             the classes that were predicted, with the weights of the trainer. The report shows them; needs Pillow.
         galleries: ``galleries(trainer)`` gives more images for the report, after every epoch.
+        counted: What the confusion matrix counts, if not samples.
     """
 
     path: Path
@@ -96,6 +97,7 @@ class RunFolder:
     name: Callable[[int], str] = lambda number: ""
     heat_maps: Callable[["Trainer", list[int], list[int]], np.ndarray] | None = None
     galleries: Callable[["Trainer"], Sequence[Gallery]] = lambda trainer: ()
+    counted: str = ""
     _events: Any = field(default=None, init=False)
     _best: _Best | None = field(default=None, init=False)
     _samples: list[Sample] | None = field(default=None, init=False)
@@ -221,6 +223,7 @@ class RunFolder:
             command=without_secrets(shlex.join(self.command)),
             split=trainer.split,
             unit=trainer.unit,
+            counted=self.counted,
             monitor=trainer.monitor,
             sections=[] if shown is None else shown.sections,
         )

@@ -27,10 +27,13 @@ TINY = [
 ]  # fmt: skip
 
 
+PALETTE = [(10, 20, 30), (250, 200, 0), (0, 90, 250)]
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     root = tmp_path_factory.mktemp("data") / "tiles"
-    write(root, [f"{i}" for i in range(8)])
+    write(root, [f"{i}" for i in range(8)], palette=PALETTE)
     (root / "classes.txt").write_text("ground\nwater\nsky\n", encoding="utf-8")
     return root
 
@@ -87,7 +90,14 @@ def test_evaluation_of_a_run(folder, run, capsys):
     best = max(float(row["val_mean_iou"]) for row in rows)
     assert segment.main(["train", str(folder), "--eval-only", "--out", str(run)]) == 0
     text = capsys.readouterr().out
-    assert "ground" in text and f"mean iou {best:.4f}" in text
+    assert f"mean iou {best:.4f}" in text
+    lines = [line for line in text.splitlines() if ", IoU " in line]
+    assert [line.split()[0] for line in lines] == ["ground", "water", "sky"]
+    values = [float(line.rpartition(" ")[2].rstrip("%")) / 100 for line in lines]
+    assert np.mean(values) == pytest.approx(best, abs=1e-4)
+    page = (run / "report.html").read_text(encoding="utf-8")
+    for line, value in zip(lines, values, strict=True):  # the confusion and the IoU of the best epoch
+        assert f'<span title="{line.split()[0]}">' in page and f"<span>{value:.1%}</span>" in page
 
 
 def test_a_changed_folder_is_noticed(folder, run, tmp_path, capsys):
@@ -144,6 +154,13 @@ def test_prediction_writes_masks_and_overlays(folder, run, tmp_path, capsys):
     with pytest.raises(SystemExit):
         segment.main(["predict", str(photos), "--model", str(run), "--out", str(out)])
     assert "exists, and nothing is overwritten" in capsys.readouterr().err
+    with Image.open(out / "b.png") as file:
+        assert file.mode == "P" and file.getpalette()[:9] == [value for color in PALETTE for value in color]
+    assert segment.main(["predict", str(photos), "--model", str(run), "--out", str(photos / "out")]) == 0
+    capsys.readouterr()
+    assert segment.main(["predict", str(tmp_path), "--model", str(run), "--out", str(photos / "out/2"), "--json"]) == 0
+    inside = [json.loads(line)["path"] for line in capsys.readouterr().out.splitlines()]
+    assert inside and not [path for path in inside if path.startswith(str(photos / "out/2"))]
     mask = data.open_mask(out / "b.png")
     assert mask.shape == (8, 9) and mask.max() < 3
     model = models.load_segmenter(run)
@@ -162,6 +179,14 @@ def test_prediction_writes_masks_and_overlays(folder, run, tmp_path, capsys):
         (["train", "FOLDER", "--min-scale", "3"], "--min-scale must be at most --max-scale"),
         (["train", "FOLDER", "--model", "resnet50", "--no-pretrained"], "resnet50"),
         (["train", "FOLDER", "--channels", "0"], "--channels must be at least 1, got 0"),
+        (
+            ["train", "FOLDER", *TINY, "--patch-size", "64"],
+            "--crop-size must be at least 512, the stride of the backbone, got 32",
+        ),
+        (
+            ["train", "FOLDER", *TINY, "--patch-size", "8", "--crop-size", "64", "--window", "32"],
+            "--window must be at least 64, the stride of the backbone, got 32",
+        ),
         (["train", "FOLDER", "--no-pretrained", "--model", "convnext_atto", "--batch-size", "100"], "at most 6"),
         (
             ["train", "FOLDER", "--no-pretrained", "--model", "convnext_atto", "--batch-size", "1"],
@@ -169,7 +194,7 @@ def test_prediction_writes_masks_and_overlays(folder, run, tmp_path, capsys):
         ),
         (["predict", "FOLDER", "--model", "none"], "none"),
         (["predict", "nothing.jpg", "--model", "RUN"], "there is no file or folder nothing.jpg"),
-        (["predict", "FOLDER/images", "--model", "RUN", "--window", "8"], "--window must be at least 32, got 8"),
+        (["predict", "FOLDER/images", "--model", "RUN", "--window", "8"], "--window must be at least 32, the stride"),
         (["predict", "FOLDER/images"], "--model"),
         (["paint"], "invalid choice"),
     ],
@@ -209,3 +234,9 @@ def test_two_processes_share_the_batches(folder, tmp_path):
     [(code, _, errors)] = launch(2, [*command, "--out", str(tmp_path / "run")])
     assert code == 0, errors
     assert (tmp_path / "run/report.html").exists()
+    # Both processes evaluated with the statistics of the batch norms that were saved.
+    args = segment.make_parser()[0].parse_args(["train", str(folder), "--eval-only", "--out", str(tmp_path / "run")])
+    found = segment.start_evaluation(args).evaluate()
+    [row] = rows_of(tmp_path / "run")
+    assert found.loss == pytest.approx(float(row["val_loss"]), rel=1e-5)
+    assert found.metrics["mean_iou"] == pytest.approx(float(row["val_mean_iou"]), rel=1e-5)

@@ -47,20 +47,54 @@ def test_black_and_white_masks_are_0_and_1(tmp_path):
     np.testing.assert_array_equal(data.open_mask(tmp_path / "mask.png"), bits.astype(np.int32))
 
 
+# What EXIF orientations 1 to 8 say to do with the pixels.
+TURNS = {
+    1: lambda x: x,
+    2: lambda x: x[:, ::-1],
+    3: lambda x: x[::-1, ::-1],
+    4: lambda x: x[::-1],
+    5: lambda x: x.T,
+    6: lambda x: np.rot90(x, -1),
+    7: lambda x: x[::-1, ::-1].T,
+    8: np.rot90,
+}
+
+
+@pytest.mark.parametrize("orientation", TURNS)
+@pytest.mark.parametrize("kind", ["L", "P", "I;16"])
+def test_masks_are_turned_like_photos(kind, orientation, numbers, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    image = {"L": Image.fromarray, "P": palette_image, "I;16": lambda x: Image.fromarray(x.astype(np.uint16))}[kind]
+    image(numbers).save(tmp_path / "mask.png", exif=exif)
+    Image.fromarray(40 * np.stack([numbers] * 3, -1)).save(tmp_path / "photo.png", exif=exif)
+    photo, mask = open_pair(str(tmp_path / "photo.png"), str(tmp_path / "mask.png"))
+    np.testing.assert_array_equal(mask, TURNS[orientation](numbers))
+    np.testing.assert_array_equal(np.asarray(photo)[..., 0], 40 * mask)
+
+
 def test_masks_that_are_none(numbers, tmp_path):
     path = tmp_path / "mask.png"
+
+    def reason(path=path):
+        with pytest.raises(data.ImageError) as raised:
+            data.open_mask(path)
+        assert str(raised.value).count(str(path)) == 1
+        return raised.value.reason
+
     save(path, np.zeros((3, 3, 3), np.uint8))
-    with pytest.raises(data.ImageError, match=r"one number per pixel .* this image is RGB"):
-        data.open_mask(path)
+    assert reason() == (
+        "a mask has one number per pixel (modes 1, L, P, I;16), but this image is RGB; data.save_mask writes masks "
+        "from class numbers"
+    )
     path.write_bytes(b"")
-    with pytest.raises(data.ImageError, match=r"mask\.png"):
-        data.open_mask(path)
+    assert reason() == "the file is empty"
+    path.write_text("0 1 2")
+    assert reason() == "not an image in a supported format"
     save(path, numbers)
-    path.write_bytes(path.read_bytes()[:40])
-    with pytest.raises(data.ImageError, match=r"mask\.png"):
-        data.open_mask(path)
-    with pytest.raises(data.ImageError, match=r"none\.png"):
-        data.open_mask(tmp_path / "none.png")
+    path.write_bytes(path.read_bytes()[:45])
+    assert reason()
+    assert reason(tmp_path / "none.png") == "No such file or directory"
 
 
 @pytest.mark.parametrize("largest", [5, 255, 256, 65535])
@@ -71,6 +105,13 @@ def test_saved_masks_come_back(largest, tmp_path):
     np.testing.assert_array_equal(data.open_mask(tmp_path / "mask.png"), mask)
     if largest <= 255:
         assert mask_palette(tmp_path / "mask.png")[:2] == [(1, 2, 3), (128, 0, 0)]
+
+
+def test_a_palette_may_be_an_array(tmp_path):
+    colors = np.array([[1, 2, 3], [4, 5, 6]])
+    data.save_mask(tmp_path / "mask.png", np.array([[0, 1]]), colors)
+    assert mask_palette(tmp_path / "mask.png")[:3] == [(1, 2, 3), (4, 5, 6), (0, 128, 0)]
+    assert np.asarray(data.overlay(np.zeros((1, 1, 3), np.uint8), np.array([[1]]), colors, 1)).tolist() == [[[4, 5, 6]]]
 
 
 @pytest.mark.parametrize(
@@ -106,6 +147,14 @@ def test_overlay_mixes_colors_where_there_is_a_class():
         data.overlay(image, np.zeros((2, 2), int))
 
 
+def test_overlay_of_numbers_above_255_and_of_another_ignored_one():
+    image, colors = np.zeros((1, 4, 3), np.uint8), [(number, 0, 0) for number in range(256)]
+    mixed = np.asarray(data.overlay(image, np.array([[255, 256, 509, 65535]]), colors, 1, ignore_index=65535))
+    assert mixed[0, :, 0].tolist() == [255, 2, 1, 0]
+    with pytest.raises(ValueError, match="alpha"):
+        data.overlay(image, np.zeros((1, 4), int), alpha=2)
+
+
 # Folders --------------------------------------------------------------------------------------------------------------
 
 
@@ -126,6 +175,23 @@ def test_masks_may_have_a_suffix(numbers, tmp_path):
     save(tmp_path / "images/1.jpg", np.zeros((7, 5, 3), np.uint8))
     save(tmp_path / "masks/1_mask.png", numbers)
     assert data.MaskFolder(tmp_path).names == ["1"]
+
+
+def test_links_to_folders_are_followed(numbers, tmp_path):
+    for name in ("images", "masks"):
+        save(tmp_path / "elsewhere" / name / "1.png", numbers)
+        (tmp_path / "set" / name).mkdir(parents=True)
+        (tmp_path / "set" / name / "train").symlink_to(tmp_path / "elsewhere" / name)
+        (tmp_path / "elsewhere" / name / "back").symlink_to(tmp_path / "set" / name)
+    assert data.MaskFolder(tmp_path / "set").names == ["train/1"]
+
+
+@pytest.mark.parametrize("name", ["1.jpg", "1_mask.webp"])
+def test_a_mask_in_a_format_with_losses_is_named(name, numbers, tmp_path):
+    save(tmp_path / "images/1.jpg", np.zeros((7, 5, 3), np.uint8))
+    save(tmp_path / "masks" / name, numbers)
+    with pytest.raises(ValueError, match=rf"1\.jpg; .*masks/{name} is none, masks are \.png, \.tif, .*\.gif$"):
+        data.MaskFolder(tmp_path)
 
 
 def test_folders_with_faults(numbers, tmp_path):
@@ -155,6 +221,21 @@ def test_pairs_of_different_sizes_are_refused(numbers, tmp_path):
     save(tmp_path / "1.png", numbers)
     with pytest.raises(data.ImageError, match=r"1\.png: the mask has 5x7 px, but .*1\.jpg has 6x7"):
         open_pair(str(tmp_path / "1.jpg"), str(tmp_path / "1.png"))
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    save(tmp_path / "1.jpg", np.zeros((7, 5, 3), np.uint8), exif=exif)
+    with pytest.raises(data.ImageError, match=r"5x7 px, but .*1\.jpg has 7x5; a mask .* must be upright"):
+        open_pair(str(tmp_path / "1.jpg"), str(tmp_path / "1.png"))
+
+
+def test_whole_pairs_of_different_sizes_make_no_batch(tmp_path):
+    for name, size in (("1", (4, 6)), ("2", (8, 6))):
+        save(tmp_path / f"{name}.jpg", np.zeros((*size, 3), np.uint8))
+        save(tmp_path / f"{name}.png", np.zeros(size, np.uint8))
+    images, masks = ([str(tmp_path / f"{name}{suffix}") for name in "12"] for suffix in (".jpg", ".png"))
+    with pytest.raises(ValueError, match=r"one size, but .*1\.png has 6x4 px and .*2\.png 6x8; pass a transform"):
+        data.DecodePairs()((images, masks), np.random.default_rng(0))
+    assert data.DecodePairs()((images[:1], masks[:1]), np.random.default_rng(0))[1].shape == (1, 4, 6)
 
 
 # Crops ----------------------------------------------------------------------------------------------------------------

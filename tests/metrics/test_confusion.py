@@ -53,3 +53,10 @@ def test_invalid_input_is_explained():
         metrics.ConfusionMatrix(0)
     with pytest.raises(ValueError, match="normalize must be 'true', 'pred' or 'all'"):
         metrics.ConfusionMatrix(2, normalize="rows")
+
+
+@pytest.mark.parametrize("normalize", [None, "true", "pred", "all"])
+def test_counts_are_not_normalized(normalize):
+    metric = metrics.ConfusionMatrix(2, normalize=normalize)
+    metric.update([0, 1, 1], [0, 1, 0])
+    assert metric.counts().tolist() == [[1, 1], [0, 1]] and metric.counts().dtype == lucid.int64

@@ -28,11 +28,14 @@ def test_maps_in_batches(shape):
         metric.update(lucid.tensor(logits[n : n + 1]), lucid.tensor(target[n : n + 1].astype(np.uint8)))
     want = by_counting(logits.argmax(1), target, 5, 255)
     np.testing.assert_allclose(metric.per_class().numpy(), want, atol=1e-6)
+    kept = target != 255
+    counts = np.zeros((5, 5), np.int64)
+    np.add.at(counts, (target[kept], logits.argmax(1)[kept]), 1)
+    np.testing.assert_array_equal(metric.counts().numpy(), counts)
     mean = want[~np.isnan(want)].mean() if not np.isnan(want).all() else np.nan
     np.testing.assert_allclose(metric.compute().item(), mean, atol=1e-6)
     if mean == mean:
         sklearn = pytest.importorskip("sklearn.metrics", reason="compared with scikit-learn")
-        kept = target != 255
         reference = sklearn.jaccard_score(target[kept], logits.argmax(1)[kept], average="macro", zero_division=0)
         np.testing.assert_allclose(mean, reference, atol=1e-12)
 

@@ -2,6 +2,7 @@
 
 import json
 
+import mlx.core as mx
 import numpy as np
 import pytest
 
@@ -165,6 +166,23 @@ def test_sliding_windows_refuse_gaps():
         models.sliding_window_inference(Positions(), lucid.zeros(50, 50), 20)
 
 
+def test_windows_are_computed_one_after_the_other(settled):
+    """The memory is that of one window and some copies of the sum, however many windows there are."""
+    model, x, side = small().eval(), lucid.randn(1, 3, 512, 512), 64
+    mx.clear_cache()
+
+    def peak(function):
+        mx.reset_peak_memory()
+        before = mx.get_active_memory()
+        with lucid.no_grad():
+            function().numpy()
+        return mx.get_peak_memory() - before
+
+    one = peak(lambda: model(x[:, :, :side, :side]))
+    total = 4 * CLASSES * 512 * 512
+    assert peak(lambda: models.sliding_window_inference(model, x, side)) < 2 * one + 5 * total
+
+
 # Files ----------------------------------------------------------------------------------------------------------------
 
 
@@ -225,6 +243,36 @@ def test_own_files_keep_every_option(body, options, tmp_path):
     assert found.class_names == ["a", "b", "ü"] and found.preprocessing.mean == (0.1,) * 3
 
 
+def test_palettes_are_kept(tmp_path):
+    path, colors = tmp_path / "mine.safetensors", [(0, 0, 0), (255, 1, 2), (3, 4, 5)]
+    model = models.UPerNet(models.FeatureListNet(models.ConvNeXt(0, [1, 1], [8, 12])), 3, 8)
+    models.save_segmenter(model, path, palette=[*colors, (9, 9, 9)])
+    assert models.load_segmenter(path).palette == colors
+    models.save_segmenter(model, path)
+    assert models.load_segmenter(path).palette == []
+    with pytest.raises(ValueError, match=r"save_segmenter: colors must be .* from 0 to 255, got \(0, 256, 0\)"):
+        models.save_segmenter(model, path, palette=[(0, 256, 0)])
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda names, colors: {"CLASSES": names, "PALETTE": colors},  # versions below 1
+        lambda names, colors: {"dataset_meta": {"classes": names, "palette": colors}},
+    ],
+)
+def test_class_names_and_colors_of_mmsegmentation(wrap, tmp_path):
+    state, names = mmsegmentation_names(small().state_dict()), tuple("abcde")
+    colors = [[i, 2 * i, 255 - i] for i in range(CLASSES)]
+    path = tmp_path / "upernet.pth"
+    lucid.save({"meta": wrap(names, colors), "state_dict": state}, path)
+    found = models.load_segmenter(path)
+    assert found.class_names == list(names) and found.palette == [tuple(one) for one in colors]
+    lucid.save({"meta": wrap(names[:2], colors[:2]), "state_dict": state}, path)  # of a head that was replaced
+    found = models.load_segmenter(path)
+    assert found.class_names[0] == "class 0" and found.palette == []
+
+
 def test_files_that_are_no_segmenters(tmp_path):
     path = tmp_path / "file.safetensors"
     models.save_checkpoint(models.ConvNeXt(2, [1, 1], [8, 12]), path)
@@ -253,6 +301,9 @@ def test_files_that_are_no_segmenters(tmp_path):
         {"classes": json.dumps(["one"])},
         {"classes": "{}"[:1]},
         {"preprocessing": json.dumps({"mean": 3})},
+        {"preprocessing": "[]"},
+        {"palette": "3"},
+        {"palette": json.dumps([[0, 0]])},
     ],
 )
 def test_wrong_metadata_is_named(metadata, tmp_path):

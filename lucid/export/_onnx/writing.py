@@ -60,7 +60,7 @@ def onnx(
         pixels: Normalize images inside, as ``model.preprocessing`` says: "nhwc" takes uint8 (N, H, W, C), as cameras
             and image files have them, and "nchw" float32 (N, C, H, W) from 0 to 255. By default the file takes what
             the model does.
-        softmax: Return probabilities in place of logits.
+        softmax: Return probabilities in place of logits (N, classes) or (N, classes, H, W).
         verify: Run the file with onnxruntime and compare it with the model, for a second size too where sizes vary.
 
     Returns:
@@ -268,8 +268,8 @@ class _Writer:
     def _outputs(self) -> dict[str, Value]:
         found = self.graph.outputs
         if self.softmax:
-            if len(found) != 1 or next(iter(found.values())).ndim != 2:
-                raise ValueError("onnx: softmax needs a model with one output (N, classes)")
+            if len(found) != 1 or next(iter(found.values())).ndim not in (2, 4):
+                raise ValueError("onnx: softmax needs a model with one output, (N, classes) or (N, classes, H, W)")
             return {"probabilities": next(iter(found.values()))}
         return found
 

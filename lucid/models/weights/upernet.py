@@ -24,6 +24,7 @@ _FAMILIES = {kind.__name__: kind for kind in (ConvNeXt, ConvNeXtV2, ConvNeXtIsot
 _OWN = "backbone.body."  # the prefix of the backbone in Lucid's names
 _LAST = "decode_head.conv_seg.weight"
 _OPTIONS = ("pool_scales", "stem_type", "patch_size")
+_SIZE_PX = 512  # of the training crops of published checkpoints
 
 
 def save_segmenter(
@@ -31,6 +32,7 @@ def save_segmenter(
     path: str | os.PathLike[str],
     *,
     class_names: Sequence[str] = (),
+    palette: Sequence[Sequence[int]] = (),
     preprocessing: ImageTransform | None = None,
     metadata: Mapping[str, str] | None = None,
 ) -> None:
@@ -40,10 +42,13 @@ def save_segmenter(
         model: The network.
         path: The file.
         class_names: One for each class.
-        preprocessing: Mean and standard deviation of its input; of the sizes nothing is used.
+        palette: The colors of the classes in masks, as (red, green, blue) from 0 to 255.
+        preprocessing: Mean and standard deviation of its input. Its ``image_size`` is the size that exports take by
+            default; the network takes any.
         metadata: More strings to store.
 
     Raises:
+        ValueError: ``palette`` has something else than colors.
         OSError: The file cannot be written.
 
     Example:
@@ -52,12 +57,15 @@ def save_segmenter(
         >>> models.load_segmenter("shapes.safetensors").class_names
         ['sky', 'sea']
     """
-    found = segmenter_metadata(model, class_names, preprocessing)
+    found = segmenter_metadata(model, class_names, palette, preprocessing)
     serialization.save(model.state_dict(), path, {**found, **(metadata or {})})
 
 
 def segmenter_metadata(
-    model: UPerNet, class_names: Sequence[str], preprocessing: ImageTransform | None = None
+    model: UPerNet,
+    class_names: Sequence[str],
+    palette: Sequence[Sequence[int]] = (),
+    preprocessing: ImageTransform | None = None,
 ) -> dict[str, str]:
     """What ``load_segmenter`` reads from the metadata of a file besides its tensors."""
     body = model.backbone.body
@@ -68,13 +76,18 @@ def segmenter_metadata(
     found = {"format": "pt", "segmentation": json.dumps(options)}
     if class_names:
         found["classes"] = json.dumps(list(class_names))
+    if len(palette):
+        found["palette"] = json.dumps(_colors("save_segmenter", palette, model.num_classes))
     if preprocessing is not None:
         found["preprocessing"] = json.dumps(asdict(preprocessing))
     return found
 
 
 def load_segmenter(path: str | os.PathLike[str]) -> UPerNet:
-    """Build the ``UPerNet`` that a checkpoint holds, in evaluation mode, with ``class_names`` and ``preprocessing``.
+    """Build the ``UPerNet`` that a checkpoint holds, in evaluation mode.
+
+    It has ``class_names``, ``palette`` (the colors of the classes, or an empty list), ``preprocessing`` (with the size
+    of the training crops), ``in_chans`` and ``checkpoint_name``. Names and colors of mmsegmentation's files are read.
 
     Args:
         path: A file that ``save_segmenter`` wrote, a run folder of ``lucid segment``, or a checkpoint of
@@ -105,17 +118,64 @@ def load_segmenter(path: str | os.PathLike[str]) -> UPerNet:
         model = _build(network, weights, options)
         model.load_state_dict(weights)
         opened.verify()
-        names = json.loads(metadata.get("classes", "[]"))
+        names, colors = _classes_and_palette(tree, metadata, model.num_classes)
         model.class_names = [str(one) for one in names] or [f"class {i}" for i in range(model.num_classes)]
         if len(model.class_names) != model.num_classes:
             raise ValueError(f"there are {len(model.class_names)} class names for {model.num_classes} classes")
+        model.palette = _colors("palette", colors, model.num_classes)
+        model.checkpoint_name = metadata.get("model") or opened.path.stem
         fields = json.loads(metadata.get("preprocessing", "{}"))
-        default = ImageTransform()
+        if not isinstance(fields, dict):
+            raise ValueError(
+                f"'preprocessing' in the metadata must be a JSON object, got {metadata['preprocessing'][:40]}"
+            )
+        default = ImageTransform(_SIZE_PX, _SIZE_PX)
         mean, std = (tuple(fields.get(name, getattr(default, name))) for name in ("mean", "std"))
-        model.preprocessing = ImageTransform(mean=mean, std=std)
+        size = int(fields.get("image_size", default.image_size))
+        model.preprocessing = ImageTransform(size, size, mean=mean, std=std)
+        model.in_chans = model.backbone.body.in_chans
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise MismatchError(f"{where}: {error}") from error
     return model.eval()
+
+
+def is_segmenter(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is a checkpoint with the head of a UPerNet; False for what cannot be read."""
+    try:
+        opened = serialization.open_checkpoint(path)
+    except (OSError, ValueError):
+        return False
+    tree = opened.content if isinstance(opened.content, Mapping) else {}
+    levels = [tree, *(one for one in tree.values() if isinstance(one, Mapping))]
+    return "segmentation" in opened.metadata or any(str(name).endswith(_LAST) for one in levels for name in one)
+
+
+def _classes_and_palette(tree: Mapping[str, Any], metadata: Mapping[str, str], count: int) -> tuple[Any, Any]:
+    """Class names and colors of a file, or none: those of Lucid's metadata, or else those of mmsegmentation."""
+    meta = tree.get("meta")
+    found = {**meta} if isinstance(meta, Mapping) else {}
+    if isinstance(inner := found.get("dataset_meta"), Mapping):  # since version 1.0
+        found |= inner
+    others = {str(name).lower(): value for name, value in found.items()}
+
+    def of(name: str) -> Any:
+        if name in metadata:
+            return json.loads(metadata[name])
+        value = others.get(name)
+        return value if isinstance(value, list | tuple) and len(value) == count else []
+
+    return of("classes"), of("palette")
+
+
+def _colors(where: str, palette: Any, count: int) -> list[tuple[int, int, int]]:
+    """The first ``count`` colors of a palette."""
+    found = []
+    for one in list(palette)[:count]:
+        color = tuple(int(value) for value in one)
+        if len(color) != 3 or not all(0 <= value <= 255 for value in color):
+            raise ValueError(f"{where}: colors must be three numbers from 0 to 255, got {one!r}")
+        found.append(color)
+    return found
 
 
 def _own_names(where: str, tree: Mapping[str, Any], network: Network) -> dict[str, Any]:
