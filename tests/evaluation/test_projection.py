@@ -81,6 +81,22 @@ def test_the_scatter_plot_has_a_color_for_each_class():
         evaluation.scatter_plot(np.eye(3))
 
 
+@pytest.mark.parametrize("name", ["_cats", "$x$", r"$\bad$", "a\nb", "x" * 300])
+def test_the_legend_shows_names_as_they_are(name, monkeypatch):
+    """Not as formulas, and not without those that start with an underscore."""
+    text = pytest.importorskip("matplotlib.text", reason="drawn with matplotlib")
+    drawn, draw = [], text.Text.draw
+
+    def noted(self, renderer):
+        drawn.append((self.get_text(), self.get_parse_math()))
+        draw(self, renderer)
+
+    monkeypatch.setattr(text.Text, "draw", noted)
+    evaluation.scatter_plot(np.eye(2), [0, 1], [name, "dogs"], title=name)
+    want = {"a\nb": "a b"}.get(name, name if len(name) < 33 else "x" * 31 + "…")
+    assert {(want, False), ("dogs", False), (name, False)} <= set(drawn)
+
+
 def test_the_sheet_shows_neighbors_with_frames():
     pytest.importorskip("matplotlib", reason="names are drawn with matplotlib's font")
     image = pytest.importorskip("PIL.Image", reason="drawn with Pillow")
