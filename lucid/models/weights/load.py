@@ -89,8 +89,7 @@ def load_checkpoint(
         'timm'
     """
     model = unwrap_compiled(model)
-    body = convnext_in("load_checkpoint", model.encoder if isinstance(model, FCMAE) else model)
-    own: Mapping[str, Tensor] = body.state_dict(keep_vars=True)
+    _body_of(model)
     if not isinstance(source, str | os.PathLike | Mapping):
         kinds = "a file, the name of a published checkpoint, or a mapping such as a state_dict()"
         raise TypeError(f"load_checkpoint: source must be {kinds}, got {type(source).__name__}")
@@ -99,11 +98,27 @@ def load_checkpoint(
     name = "the mapping" if isinstance(source, Mapping) else str(source)
     if isinstance(source, str) and is_location(source):
         source = find_folder("load_checkpoint", source) or source
-    where = f"load_checkpoint: {name}"
     tag = _find_published(source) if isinstance(source, str) and not Path(source).exists() else None
     if tag is not None:
         source, strict = download(tag), strict and tag.has_final_norm
     opened = OpenedCheckpoint(Path(), source) if isinstance(source, Mapping) else open_checkpoint(source)
+    report = load_opened(model, opened, name, dialect=dialect, strict=strict, use_ema=use_ema)
+    if tag is not None:
+        model.pretrained_tag = tag.name
+    return report
+
+
+def load_opened(
+    model: nn.Module, opened: OpenedCheckpoint, name: str, *, dialect: str | None = None, strict: bool = True,
+    use_ema: bool = True,
+) -> LoadReport:  # fmt: skip
+    """``load_checkpoint`` for a checkpoint that is open; ``name`` is what messages call it. Its tensors are dropped.
+
+    The path of ``opened`` is ``Path()`` if it is not a file.
+    """
+    where = f"load_checkpoint: {name}"
+    body = _body_of(model)
+    own: Mapping[str, Tensor] = body.state_dict(keep_vars=True)
     _refuse_quantized(where, opened, body)
     network = _find_network(where, opened.content, dialect, use_ema)
     found = _check_architecture(where, network, body, own, whole=isinstance(model, FCMAE))
@@ -111,9 +126,7 @@ def load_checkpoint(
         own = _add_decoder(model, network, own)
     report = LoadReport(name, network.dialect, network.wrapper, network.prefix, variant_of(found) or str(found))
     plan = match_parameters(where, network, own, report, strict)
-    _set_final_eps(
-        body, None if isinstance(source, Mapping) else opened.path, report, model.__dict__.get("load_report")
-    )
+    _set_final_eps(body, None if opened.path == Path() else opened.path, report, model.__dict__.get("load_report"))
     network.tensors.clear()
     opened.drop_tensors()  # only the plan holds the arrays now, and each is freed once it is converted
     plan.reverse()
@@ -127,8 +140,6 @@ def load_checkpoint(
             raise OSError(f"{where}: reading failed, {done}: {error}") from error
         tensor._rebind(array)
     model.load_report = report
-    if tag is not None:
-        model.pretrained_tag = tag.name
     if report.kept:
         reasons = "; ".join(dict.fromkeys(report.kept.values()))
         warnings.warn(
@@ -141,6 +152,10 @@ def load_checkpoint(
 def unwrap_compiled(model: nn.Module) -> nn.Module:
     """The module behind ``lucid.compile(module)``."""
     return model if isinstance(model, nn.Module) or not hasattr(model, "modules") else next(model.modules(), model)
+
+
+def _body_of(model: nn.Module) -> AnyConvNeXt:
+    return convnext_in("load_checkpoint", model.encoder if isinstance(model, FCMAE) else model)
 
 
 def convnext_in(caller: str, model: nn.Module) -> AnyConvNeXt:
