@@ -18,6 +18,7 @@ pytest.importorskip("tqdm", reason="progress is shown with tqdm")
 
 from lucid.cli import probe
 from lucid.cli.photos import prepared
+from lucid.cli.probe_report import Probed, Result
 from lucid.training.photo_dataset import all_samples, find_photos, split_with_seed
 from tests.html_page import Page
 from tests.training.drawn_photos import CLASSES, copy_photos, write_photos
@@ -126,6 +127,13 @@ def test_the_report_shows_everything(whole):
     for kind in ("knn", "linear"):
         assert f"<dd>{results[kind]['mean']:.2%}<small>± {results[kind]['std']:.2%}, 2 random splits" in text
     assert page is not None and "balls/again.jpg" in text
+
+
+@pytest.mark.parametrize(("counts", "shown"), [((8, 8), "8 images"), ((1000, 8, 9), "8 to 1,000 images")])
+def test_the_number_of_images_held_out_is_that_of_all_splits(counts, shown):
+    results = [Result(seed, 20, count, 0.5, 0.5, True, np.eye(2), []) for seed, count in enumerate(counts)]
+    probed = Probed(None, None, None, results, 5, 1.0, {})
+    assert probed.remark("knn") == f"± 0.00%, {len(counts)} random splits, {shown} held out"
 
 
 @pytest.mark.parametrize("mean", [[0.4], [0.4, 0.5, 0.6]])
