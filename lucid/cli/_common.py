@@ -233,7 +233,9 @@ def saved_settings(
     Raises:
         SettingError: ``out`` contains an unfinished run, and neither --resume nor --overwrite was given.
         CheckpointError: The checkpoint is damaged, or not from a training command.
+        OSError: ``out`` is no folder, or cannot be written.
     """
+    check_folder(out)
     checkpoints = Checkpoints(out / "checkpoints", args.save_minutes, best=best, mode=mode)
     return prepare_run(checkpoints, args.resume, args.overwrite)[0]
 
