@@ -3,7 +3,7 @@
 import json
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +123,7 @@ def load_opened(
     network = _find_network(where, opened.content, dialect, use_ema)
     found = _check_architecture(where, network, body, own, whole=isinstance(model, FCMAE))
     if isinstance(model, FCMAE):
+        _check_decoder(where, model, network, strict)
         own = _add_decoder(model, network, own)
     report = LoadReport(name, network.dialect, network.wrapper, network.prefix, variant_of(found) or str(found))
     plan = match_parameters(where, network, own, report, strict)
@@ -198,6 +199,25 @@ def _find_network(caller: str, tree: Any, dialect: str | None, use_ema: bool) ->
     if found:
         raise MismatchError(f"{caller} holds no network with {dialect} names, only one with {found[0].dialect} names")
     raise MismatchError(f"{caller} holds no ConvNeXt in any dialect; {describe_contents(tree)}")
+
+
+def _check_decoder(caller: str, model: FCMAE, network: Network, strict: bool) -> None:
+    """Raise if the checkpoint has a decoder of another width, or, with ``strict``, depth."""
+    if "mask_token" not in network.decoder:
+        return
+    shape = network.decoder["mask_token"][1].shape
+    found = shape[1] if len(shape) == 4 else 0, _decoder_depth(network.decoder)
+    wanted = model.mask_token.shape[1], _decoder_depth(model.state_dict())
+    if found[0] != wanted[0] or (strict and found != wanted):
+        texts = [f"{depth} block{'s' * (depth != 1)} of {dim} channels" for dim, depth in (found, wanted)]
+        raise MismatchError(
+            f"{caller} has a decoder with {texts[0]}, the model one with {texts[1]}. "
+            f"Nothing was loaded; decoder_dim={found[0]} and decoder_depth={found[1]} fit"
+        )
+
+
+def _decoder_depth(names: Iterable[str]) -> int:
+    return len({name.split(".")[1] for name in names if name.startswith("decoder.")})
 
 
 def _add_decoder(model: FCMAE, network: Network, own: Mapping[str, Tensor]) -> dict[str, Tensor]:
