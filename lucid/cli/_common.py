@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -46,6 +47,19 @@ def positive(word: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"must be a positive integer, got {word!r}")
     return number
+
+
+def check_folder(out: Path) -> None:
+    """Check that the folder ``out`` can be written, or made if it does not exist, before a long computation.
+
+    Raises:
+        OSError: It cannot.
+    """
+    there = next(one for one in (out.absolute(), *out.absolute().parents) if os.path.lexists(one))
+    if not there.is_dir():
+        raise NotADirectoryError(f"--out {out}: {there} is not a folder")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise PermissionError(f"--out {out}: {there} is not writable")
 
 
 def add_device_option(group: Any) -> None:
@@ -219,7 +233,9 @@ def saved_settings(
     Raises:
         SettingError: ``out`` contains an unfinished run, and neither --resume nor --overwrite was given.
         CheckpointError: The checkpoint is damaged, or not from a training command.
+        OSError: ``out`` is no folder, or cannot be written.
     """
+    check_folder(out)
     checkpoints = Checkpoints(out / "checkpoints", args.save_minutes, best=best, mode=mode)
     return prepare_run(checkpoints, args.resume, args.overwrite)[0]
 

@@ -31,9 +31,12 @@ from lucid._machine import describe_machine
 from lucid.cli._common import Parser, message_of
 from lucid.kernels import native
 from lucid.kernels.depthwise_conv2d import tiling
+from lucid.models._from_checkpoint import from_opened
 from lucid.models.info import stages_text
 from lucid.models.weights.detect import Network, find_networks, select_network
-from lucid.serialization import open_checkpoint
+from lucid.models.weights.folder import read_config
+from lucid.models.weights.upernet import segmenter_in
+from lucid.serialization import OpenedCheckpoint, open_checkpoint
 
 MAX_SHOWN_CLASSES = 10
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".ckpt")  # of files that may be missing
@@ -90,8 +93,9 @@ def describe_weights(path: Path) -> dict[str, str]:
     file = path
     if path.is_dir():
         file = next((path / name for name in ("best.safetensors", "last.safetensors") if (path / name).exists()), path)
-    metadata = open_checkpoint(file).metadata if file.suffix == ".safetensors" else {}
-    found = _describe_model(path, file, metadata)
+    opened = open_checkpoint(file)
+    metadata = opened.metadata
+    found = _describe_model(path, opened)
     if path.is_dir():
         found["best epoch"] = _best_epoch(path / "history.csv")
     for key in ("recipe", "settings"):
@@ -103,27 +107,34 @@ def describe_weights(path: Path) -> dict[str, str]:
     return {name: value for name, value in found.items() if value}
 
 
-def _describe_model(path: Path, file: Path, metadata: dict[str, str]) -> dict[str, str]:
+def _describe_model(path: Path, opened: OpenedCheckpoint) -> dict[str, str]:
+    metadata, autoencoder = opened.metadata, {}
+    # Before the model is built, which drops the tensors.
+    tensors = _describe_tensors(opened.content) if metadata.get("settings") else ""
     try:
-        network = _network_in(path)
+        network = _network_in(path, opened.content)
         if network is not None and any(name.endswith("decode_head.conv_seg.weight") for name in network.outside):
-            return {"name": metadata.get("model", path.stem), **_describe_segmenter(models.load_segmenter(path))}
+            return {"name": metadata.get("model", path.stem), **_describe_segmenter(segmenter_in(opened))}
+        if network is not None and "mask_token" in network.decoder:
+            autoencoder = _describe_autoencoder(network)
+        del network
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            model = models.from_checkpoint(path)
+            # A folder of timm or transformers is described by its config.json.
+            is_foreign = path.is_dir() and read_config(path) is not None
+            model = models.from_checkpoint(path) if is_foreign else from_opened(opened, opened.path)
     except ValueError:
-        if not metadata.get("settings"):  # not written by a Trainer either
+        if not tensors:  # not written by a Trainer either
             raise
-        tensors = lucid.load(file)
         return {
             "name": metadata.get("model", ""),
-            "tensors": f"{len(tensors)} with {sum(one.numel() for one in tensors.values()):,} numbers",
+            "tensors": tensors,
             "classes": _class_list(json.loads(metadata.get("classes", "[]"))),
         }
     layers = {"architecture": type(model).__name__, "parameters": f"{model.num_parameters():,}"}
     note = "; ".join(str(one.message) for one in caught)
-    if network is not None and "mask_token" in network.decoder:
-        layers, note = _describe_autoencoder(model, network), ""
+    if autoencoder:
+        layers, note = {**autoencoder, "encoder": f"{_layout(model)}, {autoencoder['encoder']}"}, ""
     return {
         "name": model.checkpoint_name,
         **layers,
@@ -135,22 +146,26 @@ def _describe_model(path: Path, file: Path, metadata: dict[str, str]) -> dict[st
     }
 
 
-def _network_in(path: Path) -> Network | None:
-    """The ConvNeXt in a file or folder, if there is one."""
-    content = open_checkpoint(path).content
+def _network_in(path: Path, content: Any) -> Network | None:
+    """The ConvNeXt in the content of a file or folder, if there is one."""
     found = list(find_networks(content)) if isinstance(content, Mapping) else []
     return select_network(str(path), found, use_ema=True) if found else None
 
 
-def _describe_autoencoder(encoder: nn.Module, network: Network) -> dict[str, str]:
-    """The architecture of an ``FCMAE`` whose encoder was loaded."""
+def _describe_tensors(content: Any) -> str:
+    values = [one for one in content.values() if isinstance(one, lucid.Tensor)] if isinstance(content, Mapping) else []
+    return f"{len(values)} with {sum(one.numel() for one in values):,} numbers"
+
+
+def _describe_autoencoder(network: Network) -> dict[str, str]:
+    """The architecture of an ``FCMAE``."""
     decoder = {name: value for name, (_, value) in network.decoder.items()}
     first, second = (sum(math.prod(one.shape) for one in part.values()) for part in (network.tensors, decoder))
     depth = len({name.split(".")[1] for name in decoder if name.startswith("decoder.")})
     blocks = f"{depth} block{'s' * (depth != 1)} of {decoder['mask_token'].shape[1]} channels"
     return {
         "architecture": "FCMAE, a masked autoencoder; models.from_checkpoint loads its encoder",
-        "encoder": f"{_layout(encoder)}, {first:,} parameters",
+        "encoder": f"{first:,} parameters",
         "decoder": f"{blocks}, {second:,} parameters",
     }
 

@@ -45,11 +45,12 @@ from tqdm import tqdm
 
 from lucid import data, evaluation, memory, models, nn
 from lucid._files import write_atomically
-from lucid.cli._common import Parser, add_device_option, positive, run_job, use_device
+from lucid.cli._common import Parser, add_device_option, check_folder, positive, run_job, use_device
 from lucid.cli.probe_report import Probed, Result, write_page
 from lucid.data import augment
 from lucid.data.transforms import DecodeImages
 from lucid.evaluation.features import LAYERS
+from lucid.evaluation.projection import MAX_SEED
 from lucid.training.optimizer import gigabytes
 from lucid.training.photo_dataset import Photos, all_samples, find_photos, split_with_seed
 
@@ -120,6 +121,7 @@ def probe(args: argparse.Namespace, command: list[str]) -> Probed:
     out = args.out or Path("runs") / f"probe-{args.folder.resolve().name}"
     if args.folder.resolve() in (out.resolve(), *out.resolve().parents):
         raise ValueError(f"--out must not be inside {args.folder}, where its images would be found, got {out}")
+    check_folder(out)
     photos = find_photos(args.folder, args.val_part, args.seed)
     _print_skipped(photos)
     model = models.from_checkpoint(args.model, image_size=args.image_size)
@@ -158,8 +160,8 @@ def _check(args: argparse.Namespace) -> None:
         if not low < value < high:
             top = {1: " and below 1", np.inf: " and finite"}.get(high, " and at most 1")
             raise ValueError(f"--{name.replace('_', '-')} must be above 0{top}, got {value:g}")
-    if args.seed < 0:
-        raise ValueError(f"--seed must be at least 0, got {args.seed}")
+    if not 0 <= args.seed <= MAX_SEED:
+        raise ValueError(f"--seed must be at least 0 and at most {MAX_SEED}, got {args.seed}")
 
 
 def _check_model(model: nn.Module, args: argparse.Namespace) -> None:

@@ -58,7 +58,9 @@ class Probed:
             return f"of {self.results[0].val:,} images in the validation folder"
         spread = f"± {self.accuracy(kind)[1]:.2%}, " if len(self.results) > 1 else ""
         count = len(self.results)
-        return f"{spread}{count} random split{'' if count == 1 else 's'}, {self.results[0].val:,} images held out"
+        held = sorted({one.val for one in self.results})  # a group of copies may be in one part or the other
+        number = f"{held[0]:,}" + (f" to {held[-1]:,}" if len(held) > 1 else "")
+        return f"{spread}{count} random split{'' if count == 1 else 's'}, {number} images held out"
 
     def lines(self) -> list[str]:
         found = [f"{name:<12} {self.accuracy(kind)[0]:7.2%} {self.remark(kind)}" for kind, name in KINDS.items()]

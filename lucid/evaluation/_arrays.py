@@ -29,7 +29,10 @@ def as_features(caller: str, name: str, values: Any) -> np.ndarray:
         ValueError: They are no matrix with a row and a column, or not finite.
         TypeError: They are no real numbers.
     """
-    array = np.asarray(values.detach().float().numpy() if isinstance(values, Tensor) else values)
+    try:
+        array = np.asarray(values.detach().float().numpy() if isinstance(values, Tensor) else values)
+    except ValueError:
+        raise ValueError(f"{caller}: {name} must be a matrix (N, D), got rows of different lengths") from None
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{caller}: {name} must be real numbers, got {array.dtype}")
     if array.ndim != 2 or 0 in array.shape:
@@ -52,7 +55,9 @@ def as_labels(caller: str, name: str, values: Any, count: int) -> np.ndarray:
     if array.shape != (count,):
         raise ValueError(f"{caller}: {name} must have the shape ({count},), one class per row, got {array.shape}")
     if array.dtype.kind not in "iu":
-        raise TypeError(f"{caller}: {name} must be integers, got {array.dtype}")
+        is_text = array.dtype.kind in "US" or (array.dtype.kind == "O" and all(isinstance(one, str) for one in array))
+        hint = f"strings; classes, {name} = numpy.unique({name}, return_inverse=True) numbers them"
+        raise TypeError(f"{caller}: {name} must be integers, got {hint if is_text else array.dtype}")
     if count and array.min() < 0:
         raise ValueError(f"{caller}: {name} must be at least 0, got {array.min()}")
     return array.astype(np.int64)

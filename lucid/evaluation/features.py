@@ -11,7 +11,7 @@ import numpy as np
 
 import lucid
 from lucid import _checks, nn
-from lucid._files import atomic_path, read_regular, write_atomically
+from lucid._files import atomic_path, open_regular, read_regular, write_atomically
 from lucid.evaluation._arrays import as_features, as_labels
 from lucid.serialization import load_with_metadata
 
@@ -54,6 +54,8 @@ class Features:
             if self.classes and labels.max() >= len(self.classes):
                 raise ValueError(f"Features: label {labels.max()} is out of range for {len(self.classes)} classes")
         for name in ("names", "classes"):
+            if isinstance(getattr(self, name), str):
+                raise TypeError(f"Features: {name} must be a list, got the string {getattr(self, name)!r:.40}")
             object.__setattr__(self, name, [str(one) for one in getattr(self, name)])
         if self.names and len(self.names) != len(values):
             raise ValueError(f"Features: got {len(values)} rows but {len(self.names)} names")
@@ -64,15 +66,18 @@ class Features:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a file, atomically.
 
-        ``.safetensors`` holds the tensors "features" and "labels", and names and classes as JSON in its metadata.
+        ``.safetensors`` holds the tensors "features", in float32, and "labels"; its metadata has names and classes as
+        JSON.
         ``.npy`` holds the features alone, for NumPy; the rest is in a JSON file beside it, ``X.npy`` and ``X.json``.
 
         Raises:
-            ValueError: The name has another ending.
+            ValueError: The name has another ending, or values are too large for float32.
             OSError: A file cannot be written.
         """
         path = _checked(path)
         if path.suffix == ".safetensors":
+            if np.abs(self.values).max() > np.finfo(np.float32).max:
+                raise ValueError(f"Features: {path.name} holds float32, and values are larger; use .npy")
             tensors = {"features": lucid.tensor(self.values.astype(np.float32))}
             if self.labels is not None:
                 tensors["labels"] = lucid.tensor(self.labels)
@@ -95,9 +100,12 @@ class Features:
         path = _checked(path)
         try:
             if path.suffix == ".npy":
-                values = np.load(path, allow_pickle=False)
+                with open_regular(path) as file:  # numpy.load would also take archives
+                    values = np.lib.format.read_array(file, allow_pickle=False)
                 beside = path.with_suffix(".json")
                 found = json.loads(read_regular(beside)) if beside.exists() else {}
+                if not isinstance(found, dict):
+                    raise ValueError(f"{beside} must be a JSON object, got {type(found).__name__}")
                 labels = found.get("labels")
                 return cls(values, None if labels is None else np.asarray(labels), *_names(found))
             tensors, metadata = load_with_metadata(path)
@@ -106,7 +114,7 @@ class Features:
             return cls(tensors["features"].numpy(), labels, *_names(found))
         except KeyError:
             raise ValueError(f"{path}: it has no tensor 'features'") from None
-        except (ValueError, TypeError, AttributeError, EOFError, RecursionError) as error:
+        except (ValueError, TypeError, MemoryError, RecursionError) as error:
             raise ValueError(f"{path}: not a file of features: {error}") from error
 
 
@@ -150,7 +158,7 @@ def extract_features(
         Features (N, D) float32, in the order of the batches.
 
     Raises:
-        ValueError: There is no batch, only some have labels, or the model gives other than vectors or maps.
+        ValueError: There is no batch, only some have labels, or the model gives NaN or other than vectors or maps.
         TypeError: The model has no such layer.
     """
     where = "extract_features"
@@ -168,6 +176,7 @@ def extract_features(
                 x = lucid.as_tensor(inputs)
                 found = _forward(model, x if transform is None else transform(x), layer)
                 values.append(_vectors(where, found, len(x)).float().numpy())
+                _check_finite(where, values, names)
                 labels += [np.asarray(lucid.as_tensor(one).numpy()) for one in rest[:1]]
     finally:
         for module, mode in modes:
@@ -184,6 +193,15 @@ def _forward(model: Any, x: Any, layer: str) -> Any:
         return model(x)
     maps = model.forward_features(x)
     return maps if layer == "pooled" else model.forward_head(maps, pre_logits=True)
+
+
+def _check_finite(where: str, values: Sequence[np.ndarray], names: Sequence[str]) -> None:
+    """Of the last batch."""
+    finite = np.isfinite(values[-1]).all(axis=1)
+    if not finite.all():
+        number = sum(map(len, values[:-1])) + int(np.argmin(finite))
+        name = names[number] if number < len(names) else f"sample {number}"
+        raise ValueError(f"{where}: the model gives NaN or infinity for {name}")
 
 
 def _vectors(where: str, found: Any, count: int) -> Any:

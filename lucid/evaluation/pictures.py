@@ -11,6 +11,7 @@ import numpy as np
 from lucid.evaluation._arrays import as_labels, require
 
 MAX_NAMED = 20  # classes in the legend
+_NAME = 32  # characters of a class in the legend
 _CELL, _GAP, _TEXT = 128, 10, 36  # px
 _INK, _GREY, _PAPER, _SAME, _OTHER = "#1a1a1a", "#6b7280", "#ffffff", "#2f8f5b", "#d9541e"
 
@@ -34,21 +35,37 @@ def scatter_plot(points: Any, labels: Any = None, classes: Sequence[str] = (), t
     count = int(numbers.max(initial=0)) + 1
     shades = colormap["tab10" if count <= 10 else "tab20" if count <= 20 else "hsv"]
     size = float(np.clip(4000 / max(1, len(places)), 3, 30))
+    shown: list[tuple[Any, str]] = []
     for number in np.unique(numbers).tolist():
         own = places[numbers == number]
         name = classes[number] if number < len(classes) else f"class {number}"
         color = shades(number / count if count > MAX_NAMED else number)
-        axes.scatter(own[:, 0], own[:, 1], s=size, color=color, label=name, linewidths=0, alpha=0.75)
-    axes.set(xticks=[], yticks=[], title=title)
+        dots = axes.scatter(own[:, 0], own[:, 1], s=size, color=color, linewidths=0, alpha=0.75)
+        shown.append((dots, _one_line(name)))
+    axes.set(xticks=[], yticks=[])
+    axes.set_title(title, parse_math=False)
     axes.spines[:].set_visible(False)
     if labels is not None and count <= MAX_NAMED:
-        axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), markerscale=1.5)
+        handles = [handle for handle, _ in shown]
+        # Names are set afterwards: matplotlib leaves out those with a leading underscore, and reads $...$ as a formula.
+        legend = axes.legend(
+            handles, ["-"] * len(shown), frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), markerscale=1.5
+        )
+        for text, (_, name) in zip(legend.get_texts(), shown, strict=True):
+            text.set_parse_math(False)
+            text.set_text(name)
     content = io.BytesIO()
     with warnings.catch_warnings():
         # matplotlib's font lacks some letters of class names; it draws boxes for them.
         warnings.filterwarnings("ignore", "Glyph .* missing from font")
         figure.savefig(content, format="png", dpi=110)
     return content.getvalue()
+
+
+def _one_line(name: str) -> str:
+    """``name`` for the legend, without its end if it is long."""
+    name = " ".join(name.split())
+    return name if len(name) <= _NAME else name[: _NAME - 1] + "…"
 
 
 def neighbor_sheet(

@@ -7,6 +7,7 @@ import numpy as np
 from lucid import _checks
 from lucid.evaluation._arrays import as_features, require
 
+MAX_SEED = 2**32 - 1  # of scikit-learn
 _REDUCED = 50  # dimensions that t-SNE gets
 
 
@@ -35,13 +36,15 @@ def pca(features: Any, components: int = 2) -> Projection:
     rows = as_features("pca", "features", features).astype(np.float64)
     if _checks.integer("pca", "components", components, 1) > min(rows.shape):
         raise ValueError(f"pca: components must be at most {min(rows.shape)} for {rows.shape}, got {components}")
-    _, sizes, axes = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=False)
+    rows = rows - rows[0]  # so that equal rows are exactly 0, which rounding the mean would prevent
+    rows -= rows.mean(axis=0)
+    _, sizes, axes = np.linalg.svd(rows, full_matrices=False)
     largest = np.take_along_axis(axes, np.abs(axes).argmax(axis=1)[:, None], 1)
     axes = axes * np.where(largest < 0, -1, 1)
     variance = sizes**2
     total = variance.sum()
     return Projection(
-        (rows - rows.mean(axis=0)) @ axes[:components].T,
+        rows @ axes[:components].T,
         variance[:components] / total if total > 0 else np.zeros(components),
     )
 
@@ -57,17 +60,25 @@ def tsne(features: Any, *, perplexity: float = 30.0, seed: int = 0) -> np.ndarra
         perplexity: About how many neighbors a sample has; lowered to (N - 1) / 3 for fewer samples.
         seed: Of the optimization.
 
+    Returns:
+        (N, 2) float32, zeros if all features are equal.
+
     Raises:
         ValueError: There are fewer than four samples, or an argument is out of range.
         ImportError: scikit-learn is not installed.
     """
     rows = as_features("tsne", "features", features)
+    if _checks.integer("tsne", "seed", seed, 0) > MAX_SEED:
+        raise ValueError(f"tsne: seed must be at most {MAX_SEED}, got {seed}")
     _checks.number("tsne", "perplexity", perplexity, 0, above=True)
     if len(rows) < 4:
         raise ValueError(f"tsne: expected 4 samples or more, got {len(rows)}")
     reduced = pca(rows, min(_REDUCED, *rows.shape)).points
     manifold = require("tsne", "sklearn.manifold")
+    spread = np.abs(reduced).max()
+    if spread == 0:  # scikit-learn would divide by it, and crash
+        return np.zeros((len(rows), 2), np.float32)
     options = {"perplexity": min(perplexity, (len(rows) - 1) / 3), "random_state": seed}
     start = "pca" if min(reduced.shape) > 1 else "random"
-    found: np.ndarray = manifold.TSNE(2, init=start, **options).fit_transform(reduced)
+    found: np.ndarray = manifold.TSNE(2, init=start, **options).fit_transform(reduced / spread)
     return found

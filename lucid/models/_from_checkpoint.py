@@ -39,7 +39,7 @@ from lucid.models.weights.detect import (
 )
 from lucid.models.weights.folder import load_folder, read_config, read_open_clip_transform
 from lucid.models.weights.folder_config import FolderConfig
-from lucid.models.weights.load import load_checkpoint
+from lucid.models.weights.load import load_opened
 from lucid.models.weights.location import find_folder, names_repository
 from lucid.models.weights.open_clip_config import clip_transform
 from lucid.models.weights.save import EXTRA_OPTIONS
@@ -113,7 +113,7 @@ def from_checkpoint(path_or_name: str | os.PathLike[str], *, image_size: int | N
         return _from_folder(folder, image_size, name)
     path = Path(path_or_name)
     if path.exists() or path.suffix in WEIGHT_SUFFIXES or not isinstance(path_or_name, str):
-        return _from_file(path, image_size)
+        return from_opened(serialization.open_checkpoint(path), path, image_size)
     model = create_model(path_or_name, pretrained=True)
     transform = transforms_for(model, image_size=image_size)
     return _described(model, _default_class_names(model.num_classes), transform, str(model.pretrained_tag), {})
@@ -129,8 +129,8 @@ def _described(
     return model.eval()
 
 
-def _from_file(path: Path, image_size: int | None) -> nn.Module:
-    opened = serialization.open_checkpoint(path)
+def from_opened(opened: serialization.OpenedCheckpoint, path: Path, image_size: int | None = None) -> nn.Module:
+    """``from_checkpoint`` for the file or folder ``path``, which is open. Its tensors are dropped."""
     content, metadata = opened.content, opened.metadata
     try:
         if "segmentation" in metadata:
@@ -144,12 +144,14 @@ def _from_file(path: Path, image_size: int | None) -> nn.Module:
             if network.is_projection:
                 metadata = {"classes": "[]", **metadata}
             training = "clip_" if network.is_clip else "dinov3_" if network.is_dinov3 else ""
+            del network  # load_opened frees each tensor once it is converted, if nobody else holds it
         if quantization.KEY in metadata:
             quantization.load_opened(model, opened)
         elif "recipe" in metadata:
             model.load_state_dict(content)
         else:
-            load_checkpoint(model, path)
+            content = None
+            load_opened(model, opened, str(path))
         opened.verify()
         class_names = _class_names(model.num_classes, metadata)
         transform = _transform(metadata, image_size)
@@ -165,7 +167,8 @@ def _from_folder(folder: Path, image_size: int | None, name: str) -> nn.Module:
     """The model in a folder of another library, or in a run folder."""
     config = read_config(folder)
     if config is None:
-        return _from_file(find_weights(folder), image_size)
+        path = find_weights(folder)
+        return from_opened(serialization.open_checkpoint(path), path, image_size)
     try:
         model = build(config)
     except (ValueError, TypeError) as error:

@@ -162,7 +162,7 @@ class FCMAE(nn.Module):
         """
         count, rows, columns = images.shape[0], *self._grid(images)
         squares = rows * columns
-        kept = int(squares * (1 - self.mask_ratio))
+        kept = int(round(squares * (1 - self.mask_ratio), 6))  # 1 - 0.8 is less than 0.2, of 25 squares 5 remain
         if not 0 < kept < squares:
             raise ValueError(
                 f"FCMAE: mask_ratio {self.mask_ratio:g} leaves {kept} of {squares} squares of {self.mask_size} px "

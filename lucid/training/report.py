@@ -14,7 +14,7 @@ import base64
 import platform
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -387,6 +387,8 @@ def _cell(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, (list, tuple)):
         return ", ".join(map(_cell, value))
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}={_cell(one)}" for name, one in value.items())
     if isinstance(value, float):
         return f"{value:.6g}"
     return "" if value is None else str(value)

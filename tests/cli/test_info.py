@@ -2,7 +2,9 @@
 
 import json
 import warnings
+from contextlib import nullcontext
 from dataclasses import asdict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from lucid import cli, models, nn, training
 from lucid._version import __version__
 from lucid.models import ImageTransform
 from lucid.models.weights.save import extra_options, weights_metadata
+from lucid.serialization.safetensors_file import SafetensorsFile
 
 
 def lines_of(capsys, *arguments):
@@ -87,6 +90,35 @@ def test_a_pretraining(capsys, tmp_path):
     lucid.save({"model": model.state_dict()}, tmp_path / "other.pth")
     found = lines_of(capsys, tmp_path / "other.pth")
     assert found["decoder"].startswith("3 blocks of 12") and found["encoder"].endswith(f"{first:,} parameters")
+
+
+@pytest.mark.parametrize("name", ["best.safetensors", "other.pth"])
+@pytest.mark.parametrize("kind", ["classifier", "half precision", "autoencoder", "segmenter", "something else"])
+def test_a_file_is_read_once(capsys, tmp_path, monkeypatch, kind, name):
+    opened = []
+
+    def counted(reader):
+        return lambda path: (opened.append(Path(path).name), reader(path))[1]
+
+    monkeypatch.setattr("lucid.serialization._load.SafetensorsFile", counted(SafetensorsFile))
+    monkeypatch.setattr("lucid.serialization._load.read_pytorch", counted(lucid.serialization.read_pytorch))
+    body = models.ConvNeXtV2(0, (1, 1), (8, 16), patch_size=2)
+    model = {
+        "autoencoder": lambda: models.FCMAE(body, decoder_dim=12),
+        "segmenter": lambda: models.UPerNet(models.create_model("convnext_atto", features_only=True), 2, 8),
+        "something else": lambda: nn.Linear(3, 2),
+    }.get(kind, lambda: models.ConvNeXt(2, (1, 1), (4, 8)))()
+    weights = {key: one.half() if kind == "half precision" else one for key, one in model.state_dict().items()}
+    settings = {"settings": "{}"} if name.endswith(".safetensors") else None
+    lucid.save(weights, tmp_path / name, *([settings] if settings else []))
+    known = settings or kind != "something else"
+    for path in (tmp_path / name, tmp_path):
+        opened.clear()
+        with pytest.raises(SystemExit) if not known else nullcontext():
+            cli.main(["info", str(path)])
+        assert opened == [name]
+        shown = capsys.readouterr()
+        assert ("2 with 8 numbers" in shown.out) == bool(settings and kind == "something else")
 
 
 @pytest.mark.parametrize("auxiliary", [0, 6])

@@ -212,13 +212,16 @@ def test_options_for_classes_are_not_listed(tmp_path, capsys):
         (["digits", "--cache-gb", "-1"], "--cache-gb must be at least 0"),
         (["digits", "--eval-only", "--out", "nothing"], "there is no file nothing/best.safetensors"),
         (["digits", "--image-size", "0"], "--image-size must be at least 1"),
+        (["digits", "--out", "taken"], "--out taken: {here}/taken is not a folder"),
+        (["digits", "--out", "taken", "--resume"], "--out taken: {here}/taken is not a folder"),
     ],
 )
 def test_wrong_options_are_reported(tmp_path, monkeypatch, capsys, arguments, message):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "taken").write_text("")
     with pytest.raises(SystemExit) as stopped:
         pretrain.main(arguments)
-    error = capsys.readouterr().err
+    error, message = capsys.readouterr().err, message.format(here=tmp_path)
     assert stopped.value.code == 2 and error.startswith("lucid pretrain: error: ") and message in error
 
 

@@ -18,6 +18,7 @@ pytest.importorskip("tqdm", reason="progress is shown with tqdm")
 
 from lucid.cli import probe
 from lucid.cli.photos import prepared
+from lucid.cli.probe_report import Probed, Result
 from lucid.training.photo_dataset import all_samples, find_photos, split_with_seed
 from tests.html_page import Page
 from tests.training.drawn_photos import CLASSES, copy_photos, write_photos
@@ -128,6 +129,13 @@ def test_the_report_shows_everything(whole):
     assert page is not None and "balls/again.jpg" in text
 
 
+@pytest.mark.parametrize(("counts", "shown"), [((8, 8), "8 images"), ((1000, 8, 9), "8 to 1,000 images")])
+def test_the_number_of_images_held_out_is_that_of_all_splits(counts, shown):
+    results = [Result(seed, 20, count, 0.5, 0.5, True, np.eye(2), []) for seed, count in enumerate(counts)]
+    probed = Probed(None, None, None, results, 5, 1.0, {})
+    assert probed.remark("knn") == f"± 0.00%, {len(counts)} random splits, {shown} held out"
+
+
 @pytest.mark.parametrize("mean", [[0.4], [0.4, 0.5, 0.6]])
 def test_a_model_of_gray_images(photos, tmp_path, mean, capsys):
     lucid.manual_seed(3)
@@ -175,7 +183,10 @@ def test_a_folder_with_its_own_split_is_used_as_it_is(photos, weights, tmp_path,
         (["--temperature", "0"], "--temperature must be above 0 and finite, got 0"),
         (["--C", "inf"], "--C must be above 0 and finite, got inf"),
         (["--duplicates", "1.5"], "--duplicates must be above 0 and at most 1, got 1.5"),
-        (["--seed", "-1"], "--seed must be at least 0, got -1"),
+        (["--seed", "-1"], "--seed must be at least 0 and at most 4294967295, got -1"),
+        (["--seed", "4294967296"], "--seed must be at least 0 and at most 4294967295, got 4294967296"),
+        (["--out", "{weights}"], "--out {weights}: {weights} is not a folder"),
+        (["--out", "{weights}/new/x"], "--out {weights}/new/x: {weights} is not a folder"),
         (["--seeds", "0"], "must be a positive integer, got '0'"),
         (["--image-size", "4"], "--image-size must be at least 16 for {weights}, got 4"),
         (["--out", "{photos}/x"], "--out must not be inside {photos}"),
@@ -184,24 +195,28 @@ def test_a_folder_with_its_own_split_is_used_as_it_is(photos, weights, tmp_path,
     ],
 )
 def test_errors_are_one_line_and_nothing_is_written(photos, weights, tmp_path, capsys, options, message):
-    words = [one.format(photos=photos) for one in options]
+    words = [one.format(photos=photos, weights=weights) for one in options]
     out = [] if "--out" in words else ["--out", str(tmp_path / "out")]
     with pytest.raises(SystemExit) as caught:
         probe.main([str(photos), str(weights), *out, *words])
-    last = capsys.readouterr().err.splitlines()[-1]
-    assert caught.value.code == 2 and last.startswith("lucid probe: error: ")
+    output = capsys.readouterr()
+    last = output.err.splitlines()[-1]
+    assert not output.out and caught.value.code == 2 and last.startswith("lucid probe: error: ")
     assert message.format(photos=photos, weights=weights) in last and not (tmp_path / "out").exists()
 
 
 def test_missing_things_are_one_line(photos, weights, tmp_path, capsys):
     (tmp_path / "text.safetensors").write_text("no weights")
     lucid.save({"w": lucid.ones(2)}, tmp_path / "other.safetensors")
+    content = lucid.load(weights)
+    lucid.save({**content, "norm.weight": content["norm.weight"] * float("nan")}, tmp_path / "nan.safetensors")
     for folder, model, message in (
         (tmp_path / "nowhere", weights, "there is no folder"),
         (photos / "balls", weights, "has no subfolders"),
         (photos, tmp_path / "none.safetensors", "none.safetensors"),
         (photos, tmp_path / "text.safetensors", "text.safetensors"),
         (photos, tmp_path / "other.safetensors", "it holds no ConvNeXt"),
+        (photos, tmp_path / "nan.safetensors", "the model gives NaN or infinity for balls"),
         (photos, "convnext_huge", "convnext_huge"),
     ):
         with pytest.raises(SystemExit) as caught:

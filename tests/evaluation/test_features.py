@@ -58,6 +58,7 @@ def test_any_module_and_maps_without_labels():
         ({"batches": []}, ValueError, "there are no batches"),
         ({"batches": [(images(2), [0, 1]), images(2)]}, ValueError, "1 of 2 batches have labels"),
         ({"model": nn.Flatten(0), "layer": "outputs"}, ValueError, r"of 7 samples, got shape \(2016,\)"),
+        ({"transform": lambda x: x / (x.mean(dim=(1, 2, 3), keepdim=True) > 9)}, ValueError, "infinity for sample 0"),
         ({"names": ["a"]}, ValueError, "got 7 rows but 1 names"),
     ],
 )
@@ -103,6 +104,21 @@ def test_wrong_files_are_refused(tmp_path):
     for name in ("objects.npy", "line.npy", "nan.npy", "names.npy", "list.npy", "short.npy", "other.safetensors"):
         with pytest.raises(ValueError, match=name):
             evaluation.Features.load(tmp_path / name)
+    with (tmp_path / "archive.npy").open("wb") as file:
+        np.savez(file, a=np.ones((2, 2)))
+    header = b"{'descr': '<f8', 'fortran_order': False, 'shape': (100000000000, 100000000), }"
+    (tmp_path / "vast.npy").write_bytes(
+        b"\x93NUMPY\x01\x00" + len(header + b"\n").to_bytes(2, "little") + header + b"\n"
+    )
+    for name in ("archive.npy", "vast.npy", "list.npy"):
+        with pytest.raises(ValueError, match=f"{name}: not a file of features") as caught:
+            evaluation.Features.load(tmp_path / name)
+    assert "list.json must be a JSON object, got list" in str(caught.value)
+    os.mkfifo(tmp_path / "pipe.npy")
+    with pytest.raises(OSError, match=r"pipe.npy"):  # it does not wait for a writer
+        evaluation.Features.load(tmp_path / "pipe.npy")
+    with pytest.raises(ValueError, match=r"big.safetensors holds float32, and values are larger; use .npy"):
+        evaluation.Features(np.full((1, 1), 1e39)).save(tmp_path / "big.safetensors")
     with pytest.raises(ValueError, match=r"ends with .safetensors or .npy, got f.csv"):
         evaluation.Features.load(tmp_path / "f.csv")
 
@@ -117,6 +133,10 @@ def test_wrong_files_are_refused(tmp_path):
         ((np.ones((2, 1)), [0.0, 1.0]), TypeError, "labels must be integers, got float64"),
         ((np.ones((2, 1)), [0]), ValueError, r"labels must have the shape \(2,\)"),
         ((np.ones((2, 1)), [0, -1]), ValueError, "labels must be at least 0, got -1"),
+        ((np.ones((2, 1)), ["a", "b"]), TypeError, r"got strings; classes, labels = numpy.unique\(labels, return_inv"),
+        ((np.ones((2, 1)), np.array(["a", "b"], object)), TypeError, "got strings"),
+        (([[1.0], [1.0, 2.0]],), ValueError, "values must be a matrix .*, got rows of different lengths"),
+        ((np.ones((2, 1)), None, "ab"), TypeError, "names must be a list, got the string 'ab'"),
         ((np.ones((2, 1)), [0, 2], [], ["a", "b"]), ValueError, "label 2 is out of range for 2 classes"),
     ],
 )

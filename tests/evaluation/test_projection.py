@@ -35,6 +35,12 @@ def test_too_many_components_are_refused():
         evaluation.pca(np.ones((2, 9)), 3)
 
 
+@pytest.mark.parametrize("value", [0.1, 1e-40, 7e30])
+def test_equal_rows_have_no_variance(value):
+    points, share = evaluation.pca(np.full((6, 3), value))
+    assert not points.any() and not share.any()
+
+
 def test_tsne_keeps_clusters_together():
     pytest.importorskip("sklearn", reason="t-SNE is scikit-learn's")
     rng = np.random.default_rng(0)
@@ -48,6 +54,17 @@ def test_tsne_keeps_clusters_together():
     assert np.linalg.norm(middles[0] - middles[1]) > spread
     with pytest.raises(ValueError, match="4 samples or more, got 3"):
         evaluation.tsne(rows[:3])
+    for seed in (-1, 2**32):
+        with pytest.raises(ValueError, match=f"seed must be at .*, got {seed}"):
+            evaluation.tsne(rows, seed=seed)
+
+
+def test_tsne_of_equal_and_of_very_large_features():
+    """scikit-learn's ends the process for the first, whose spread is 0, and for squares above float32's range."""
+    pytest.importorskip("sklearn", reason="t-SNE is scikit-learn's")
+    np.testing.assert_array_equal(evaluation.tsne(np.full((6, 3), 0.1)), np.zeros((6, 2)))
+    rows = np.random.default_rng(0).normal(size=(12, 4))
+    np.testing.assert_allclose(evaluation.tsne(rows * 2.0**100), evaluation.tsne(rows), rtol=1e-3, atol=1e-3)
 
 
 def test_the_scatter_plot_has_a_color_for_each_class():
@@ -62,6 +79,22 @@ def test_the_scatter_plot_has_a_color_for_each_class():
         assert len(np.unique(colored // 64, axis=0)) >= (1 if labels is None else 2)
     with pytest.raises(ValueError, match=r"points must be \(N, 2\), got \(3, 3\)"):
         evaluation.scatter_plot(np.eye(3))
+
+
+@pytest.mark.parametrize("name", ["_cats", "$x$", r"$\bad$", "a\nb", "x" * 300])
+def test_the_legend_shows_names_as_they_are(name, monkeypatch):
+    """Not as formulas, and not without those that start with an underscore."""
+    text = pytest.importorskip("matplotlib.text", reason="drawn with matplotlib")
+    drawn, draw = [], text.Text.draw
+
+    def noted(self, renderer):
+        drawn.append((self.get_text(), self.get_parse_math()))
+        draw(self, renderer)
+
+    monkeypatch.setattr(text.Text, "draw", noted)
+    evaluation.scatter_plot(np.eye(2), [0, 1], [name, "dogs"], title=name)
+    want = {"a\nb": "a b"}.get(name, name if len(name) < 33 else "x" * 31 + "…")
+    assert {(want, False), ("dogs", False), (name, False)} <= set(drawn)
 
 
 def test_the_sheet_shows_neighbors_with_frames():

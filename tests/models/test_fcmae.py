@@ -129,6 +129,16 @@ def test_masks_hide_the_same_number_of_squares():
     assert (model.random_mask(images).numpy() != found).any()
 
 
+@pytest.mark.parametrize(
+    ("ratio", "side", "kept"), [(0.8, 5, 5), (0.9, 10, 10), (0.6, 5, 10), (0.6, 7, 19), (0.7, 10, 30)]
+)
+def test_of_l_squares_the_integer_part_remains(ratio, side, kept):
+    """Of the product as it is written, 25 x 0.2, not of 4.9999..., as floating-point numbers give it."""
+    model, _ = made(mask_ratio=ratio)
+    found = model.random_mask(lucid.zeros(3, 3, side * model.mask_size, side * model.mask_size))
+    assert (1 - found.numpy()).sum(axis=(1, 2)).tolist() == [kept] * 3
+
+
 def test_in_evaluation_masks_are_the_same_and_random_numbers_are_left_alone():
     model, _ = made()
     images = lucid.tensor(drawn(2))

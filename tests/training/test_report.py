@@ -261,6 +261,11 @@ def test_the_browser_check_finds_requests_and_errors(tmp_path):
     assert "nothing is not defined" in complaints[0] and asked == {"http://127.0.0.1:9/picture.png"}
 
 
+def test_a_value_of_several_names_is_shown_as_such():
+    table = report.facts_table("machine", {"environment": {"OMP_NUM_THREADS": "1", "x<y": 0.5}, "none": ""})
+    assert "<td>OMP_NUM_THREADS=1, x&lt;y=0.5</td>" in table and "none" not in table
+
+
 def test_more_images_have_a_heading_and_a_hint():
     wide = report.Sample(np.zeros((8, 26, 1), np.uint8), "")
     gallery = report.Gallery("Before <and> after", "What the <model> sees.", [wide, wide], columns=3)

@@ -3,7 +3,7 @@
 import json
 import os
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -89,8 +89,7 @@ def load_checkpoint(
         'timm'
     """
     model = unwrap_compiled(model)
-    body = convnext_in("load_checkpoint", model.encoder if isinstance(model, FCMAE) else model)
-    own: Mapping[str, Tensor] = body.state_dict(keep_vars=True)
+    _body_of(model)
     if not isinstance(source, str | os.PathLike | Mapping):
         kinds = "a file, the name of a published checkpoint, or a mapping such as a state_dict()"
         raise TypeError(f"load_checkpoint: source must be {kinds}, got {type(source).__name__}")
@@ -99,21 +98,36 @@ def load_checkpoint(
     name = "the mapping" if isinstance(source, Mapping) else str(source)
     if isinstance(source, str) and is_location(source):
         source = find_folder("load_checkpoint", source) or source
-    where = f"load_checkpoint: {name}"
     tag = _find_published(source) if isinstance(source, str) and not Path(source).exists() else None
     if tag is not None:
         source, strict = download(tag), strict and tag.has_final_norm
     opened = OpenedCheckpoint(Path(), source) if isinstance(source, Mapping) else open_checkpoint(source)
+    report = load_opened(model, opened, name, dialect=dialect, strict=strict, use_ema=use_ema)
+    if tag is not None:
+        model.pretrained_tag = tag.name
+    return report
+
+
+def load_opened(
+    model: nn.Module, opened: OpenedCheckpoint, name: str, *, dialect: str | None = None, strict: bool = True,
+    use_ema: bool = True,
+) -> LoadReport:  # fmt: skip
+    """``load_checkpoint`` for a checkpoint that is open; ``name`` is what messages call it. Its tensors are dropped.
+
+    The path of ``opened`` is ``Path()`` if it is not a file.
+    """
+    where = f"load_checkpoint: {name}"
+    body = _body_of(model)
+    own: Mapping[str, Tensor] = body.state_dict(keep_vars=True)
     _refuse_quantized(where, opened, body)
     network = _find_network(where, opened.content, dialect, use_ema)
     found = _check_architecture(where, network, body, own, whole=isinstance(model, FCMAE))
     if isinstance(model, FCMAE):
+        _check_decoder(where, model, network, strict)
         own = _add_decoder(model, network, own)
     report = LoadReport(name, network.dialect, network.wrapper, network.prefix, variant_of(found) or str(found))
     plan = match_parameters(where, network, own, report, strict)
-    _set_final_eps(
-        body, None if isinstance(source, Mapping) else opened.path, report, model.__dict__.get("load_report")
-    )
+    _set_final_eps(body, None if opened.path == Path() else opened.path, report, model.__dict__.get("load_report"))
     network.tensors.clear()
     opened.drop_tensors()  # only the plan holds the arrays now, and each is freed once it is converted
     plan.reverse()
@@ -127,8 +141,6 @@ def load_checkpoint(
             raise OSError(f"{where}: reading failed, {done}: {error}") from error
         tensor._rebind(array)
     model.load_report = report
-    if tag is not None:
-        model.pretrained_tag = tag.name
     if report.kept:
         reasons = "; ".join(dict.fromkeys(report.kept.values()))
         warnings.warn(
@@ -141,6 +153,10 @@ def load_checkpoint(
 def unwrap_compiled(model: nn.Module) -> nn.Module:
     """The module behind ``lucid.compile(module)``."""
     return model if isinstance(model, nn.Module) or not hasattr(model, "modules") else next(model.modules(), model)
+
+
+def _body_of(model: nn.Module) -> AnyConvNeXt:
+    return convnext_in("load_checkpoint", model.encoder if isinstance(model, FCMAE) else model)
 
 
 def convnext_in(caller: str, model: nn.Module) -> AnyConvNeXt:
@@ -183,6 +199,25 @@ def _find_network(caller: str, tree: Any, dialect: str | None, use_ema: bool) ->
     if found:
         raise MismatchError(f"{caller} holds no network with {dialect} names, only one with {found[0].dialect} names")
     raise MismatchError(f"{caller} holds no ConvNeXt in any dialect; {describe_contents(tree)}")
+
+
+def _check_decoder(caller: str, model: FCMAE, network: Network, strict: bool) -> None:
+    """Raise if the checkpoint has a decoder of another width, or, with ``strict``, depth."""
+    if "mask_token" not in network.decoder:
+        return
+    shape = network.decoder["mask_token"][1].shape
+    found = shape[1] if len(shape) == 4 else 0, _decoder_depth(network.decoder)
+    wanted = model.mask_token.shape[1], _decoder_depth(model.state_dict())
+    if found[0] != wanted[0] or (strict and found != wanted):
+        texts = [f"{depth} block{'s' * (depth != 1)} of {dim} channels" for dim, depth in (found, wanted)]
+        raise MismatchError(
+            f"{caller} has a decoder with {texts[0]}, the model one with {texts[1]}. "
+            f"Nothing was loaded; decoder_dim={found[0]} and decoder_depth={found[1]} fit"
+        )
+
+
+def _decoder_depth(names: Iterable[str]) -> int:
+    return len({name.split(".")[1] for name in names if name.startswith("decoder.")})
 
 
 def _add_decoder(model: FCMAE, network: Network, own: Mapping[str, Tensor]) -> dict[str, Tensor]:

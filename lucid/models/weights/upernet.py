@@ -105,7 +105,11 @@ def load_segmenter(path: str | os.PathLike[str]) -> UPerNet:
         >>> models.load_segmenter("mine.safetensors").num_classes
         5
     """
-    opened = serialization.open_checkpoint(path)
+    return segmenter_in(serialization.open_checkpoint(path))
+
+
+def segmenter_in(opened: serialization.OpenedCheckpoint) -> UPerNet:
+    """``load_segmenter`` for a checkpoint that is open."""
     where = f"load_segmenter: {opened.path}"
     tree, metadata = opened.content, opened.metadata
     networks = list(find_networks(tree)) if isinstance(tree, Mapping) else []
