@@ -293,7 +293,7 @@ MISTAKES = {
     "no size": (network, {"example_inputs": None}, "pass image_size or example_inputs"),
     "a small image": (network, {"example_inputs": None, "image_size": 3}, "at least 8x8"),
     "channels": (network, {"example_inputs": lucid.zeros(1, 4, 32, 32)}, "must have 3 channels"),
-    "softmax": (lambda: Of(lambda x: x * 2), {"softmax": True}, "softmax needs a model with one output"),
+    "softmax": (lambda: Of(lambda x: x.flatten(2)), {"softmax": True}, "softmax needs a model with one output"),
     "an output": (lambda: Of(lambda x: (x, "name")), {}, "forward returned a str"),
 }  # fmt: skip
 
