@@ -1,12 +1,16 @@
 """What the commands share: option parsing, the choice of settings, and the life of a training command."""
 
 import argparse
+import contextlib
 import dataclasses
 import json
+import math
 import os
 import re
+import signal
 import sys
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, NoReturn, get_args
@@ -18,6 +22,8 @@ from lucid._files import read_regular
 from lucid.kernels.quantized_matmul import MODES
 from lucid.models import DownloadError
 from lucid.serialization import load_with_metadata
+from lucid.training import find_lr
+from lucid.training.progress import require
 from lucid.training.recipe import (
     Kind,
     Recipe,
@@ -198,6 +204,8 @@ def _words(value: Any) -> str:
 
 # Training commands ----------------------------------------------------------------------------------------------------
 
+_PICTURE = "find-lr.png"
+
 
 def add_run_options(group: Any, out: str, command: str) -> None:
     """Add the options of a training command; ``out`` describes its default output folder."""
@@ -209,6 +217,9 @@ def add_run_options(group: Any, out: str, command: str) -> None:
     group.add_argument("--overwrite", action="store_true", help="start over, even if OUT contains an unfinished run")
     group.add_argument("--config", type=Path, metavar="FILE", help="settings as JSON; options override them")
     group.add_argument("--eval-only", action="store_true", help="evaluate the weights of a run instead of training")
+    group.add_argument(
+        "--find-lr", action="store_true", help=f"suggest a value for --lr instead of training; draws {_PICTURE} in OUT"
+    )
     group.add_argument(
         "--distributed", action="store_true",
         help=f"split each batch among processes: mlx.launch -n 2 -- python -m lucid {command} ... --distributed",
@@ -230,12 +241,16 @@ def saved_settings(
 ) -> dict[str, Any] | None:
     """The settings of the checkpoint that ``--resume`` names. ``best`` and ``mode`` say which checkpoint is best.
 
+    ``--find-lr`` leaves a run that is in ``out`` alone.
+
     Raises:
         SettingError: ``out`` contains an unfinished run, and neither --resume nor --overwrite was given.
         CheckpointError: The checkpoint is damaged, or not from a training command.
         OSError: ``out`` is no folder, or cannot be written.
     """
     check_folder(out)
+    if args.find_lr:
+        return None
     checkpoints = Checkpoints(out / "checkpoints", args.save_minutes, best=best, mode=mode)
     return prepare_run(checkpoints, args.resume, args.overwrite)[0]
 
@@ -265,21 +280,28 @@ def with_views(args: argparse.Namespace, saved: Mapping[str, Any]) -> dict[str, 
     return {**saved, **({"test_flip": False, "tta": "none", **given} if given else {})}
 
 
+def trains(args: argparse.Namespace) -> bool:
+    """Whether the command trains, and not something else instead."""
+    return not (args.eval_only or args.find_lr or args.print_config)
+
+
 def run_training(
     parser: argparse.ArgumentParser,
     args: argparse.Namespace,
+    out: Callable[[], Path],
     *,
     show_config: Callable[[], Recipe],
     make_trainer: Callable[[], Trainer],
     make_evaluator: Callable[[], Trainer],
     advice: str,
 ) -> int:
-    """Print the settings, evaluate, or train, as the options say. Returns the exit code.
+    """Print the settings, evaluate, find a learning rate, or train, as the options say. Returns the exit code.
 
-    ``advice`` says what to do when a download fails.
+    ``out`` returns the output folder; ``advice`` says what to do when a download fails.
     """
     has_started = False
     try:
+        _check_find_lr(args)
         if args.device:
             lucid.set_default_device(args.device)
         if args.distributed:
@@ -289,6 +311,8 @@ def run_training(
             return 0
         trainer = make_evaluator() if args.eval_only else make_trainer()
         has_started = True
+        if args.find_lr:
+            return _find_lr(trainer, out() / _PICTURE)
         return _evaluate(trainer) if args.eval_only else _fit(trainer)
     except (data.ArchiveError, DownloadError) as error:
         print(f"{parser.prog}: {error}{advice}", file=sys.stderr)
@@ -297,12 +321,61 @@ def run_training(
         print(message_of(error), file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\nInterrupted; --resume continues from the last checkpoint, if there is one.", file=sys.stderr)
+        advice = "; --resume continues from the last checkpoint, if there is one" if trains(args) else ""
+        print(f"\nInterrupted{advice}.", file=sys.stderr)
         return 130
     except (ValueError, TypeError, RuntimeError, OSError, ImportError) as error:
-        if has_started and not isinstance(error, (OSError, ImportError)):  # not the user's mistake, but a bug
+        if has_started and not isinstance(error, (OSError, ImportError, SettingError)):  # a bug, no mistake of the user
             raise
         parser.error(message_of(error))
+
+
+def _check_find_lr(args: argparse.Namespace) -> None:
+    """Refuse ``--find-lr`` with what it excludes, and without matplotlib, before anything is read."""
+    if not args.find_lr:
+        return
+    for name in ("resume", "overwrite", "eval_only"):
+        if getattr(args, name) not in (None, False):
+            raise ValueError(f"--find-lr neither continues, replaces nor evaluates a run; leave out {option(name)}")
+    if not args.print_config:
+        require("matplotlib")
+
+
+def _find_lr(trainer: Trainer, picture: Path) -> int:
+    with _sigterm_exits():
+        curve = find_lr(trainer, progress=True)
+        if not dist.is_main():
+            return 0
+        is_found = math.isfinite(curve.suggestion)
+        if is_found:
+            digit, exponent = f"{curve.suggestion:.0e}".split("e")
+            found = f"a learning rate of {curve.suggestion:.2g}: --lr {digit}e{int(exponent)}"
+            print(f"The loss falls fastest around {found} (now {trainer.recipe.lr:g})", flush=True)
+        else:
+            print(f"The loss falls at no learning rate from {curve.lrs[0]:g} to {curve.lrs[-1]:.2g}", file=sys.stderr)
+        picture.parent.mkdir(parents=True, exist_ok=True)
+        curve.plot(picture)
+        print(f"Curve: {picture}")
+    return 0 if is_found else 1
+
+
+@contextlib.contextmanager
+def _sigterm_exits() -> Iterator[None]:
+    """Inside, SIGTERM ends the program by an exception, as Ctrl-C does, so that temporary files are removed."""
+    number = signal.SIGTERM
+
+    def leave(*_: object) -> NoReturn:
+        raise SystemExit(128 + number)
+
+    former = signal.getsignal(number)
+    if former is not signal.SIG_DFL or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(number, leave)
+    try:
+        yield
+    finally:
+        signal.signal(number, former)
 
 
 def _fit(trainer: Trainer) -> int:

@@ -5,6 +5,7 @@
     lucid finetune photos                         # ConvNeXt-T, downloaded the first time
     lucid classify PHOTO --model runs/photos/best.safetensors
 
+    lucid finetune photos --find-lr               # suggests a value for --lr
     lucid finetune photos --resume auto           # continues a run that was stopped or killed
     lucid finetune photos --model convnextv2_nano.fcmae_ft_in22k_in1k --epochs 40
     lucid finetune photos --freeze backbone       # trains the classifier only: fast, for few images
@@ -56,6 +57,7 @@ from lucid.cli._common import (
     read_config,
     run_training,
     saved_settings,
+    trains,
     with_views,
 )
 from lucid.training.batches import fit_batch_size, for_evaluation
@@ -122,12 +124,12 @@ def start(args: argparse.Namespace, command: list[str]) -> Trainer:
     if saved:
         check_split(out, photos, "--overwrite starts over")
     trainer, name = make_trainer(
-        settings, photos, load_weights=not saved, folder=out, command=command, compile=args.compile,
-        save_minutes=args.save_minutes, cache_bytes=int(args.cache_gb * 1e9),
+        settings, photos, load_weights=not saved, folder=None if args.find_lr else out, command=command,
+        compile=args.compile, save_minutes=args.save_minutes, cache_bytes=int(args.cache_gb * 1e9),
     )  # fmt: skip
     trainer.prepare(resume=args.resume, overwrite=args.overwrite)
     if dist.is_main():
-        if not saved:
+        if not (saved or args.find_lr):
             write_tables(photos, out)
         parameters = sum(p.numel() for p in trainer.model.parameters())
         print(f"{name} with {parameters:,} parameters on {lucid.get_default_device().type}; output: {out}", flush=True)
@@ -162,11 +164,12 @@ def main(argv: list[str] | None = None) -> int:
     code = run_training(
         parser,
         args,
+        lambda: find_out(args),
         show_config=lambda: choose_settings(args, None),
         make_trainer=lambda: start(args, ["lucid", "finetune", *words]),
         make_evaluator=lambda: start_evaluation(args),
         advice="; --weights takes a weights file, --no-pretrained trains from scratch",
     )
-    if code == 0 and dist.is_main() and not (args.eval_only or args.print_config):
+    if code == 0 and dist.is_main() and trains(args):
         print(f"lucid classify PHOTO --model {find_out(args) / 'best.safetensors'}")
     return code

@@ -53,6 +53,7 @@ from lucid.cli._common import (
     read_config,
     run_training,
     saved_settings,
+    trains,
 )
 from lucid.training.batches import fit_batch_size, for_evaluation
 from lucid.training.photo_dataset import Photos, check_split, write_tables
@@ -109,12 +110,12 @@ def start(args: argparse.Namespace, command: list[str]) -> Trainer:
         if saved:
             check_split(out, images, "--overwrite starts over")
     trainer = make_trainer(
-        settings, images, load_weights=not saved, folder=out, command=command, compile=args.compile,
-        save_minutes=args.save_minutes, cache_bytes=int(args.cache_gb * 1e9),
+        settings, images, load_weights=not saved, folder=None if args.find_lr else out, command=command,
+        compile=args.compile, save_minutes=args.save_minutes, cache_bytes=int(args.cache_gb * 1e9),
     )  # fmt: skip
     trainer.prepare(resume=args.resume, overwrite=args.overwrite)
     if dist.is_main():
-        if isinstance(images, Photos) and not saved:
+        if isinstance(images, Photos) and not (saved or args.find_lr):
             write_tables(images, out)
         model: Any = trainer.model
         encoder, whole = (sum(p.numel() for p in one.parameters()) for one in (model.encoder, model))
@@ -154,6 +155,7 @@ def main(argv: list[str] | None = None) -> int:
     code = run_training(
         parser,
         args,
+        lambda: find_out(args),
         show_config=lambda: choose_settings(
             args, saved_settings(args, find_out(args), best="loss", mode="min") if args.resume else None
         ),
@@ -161,7 +163,7 @@ def main(argv: list[str] | None = None) -> int:
         make_evaluator=lambda: start_evaluation(args),
         advice="; digits needs no download",
     )
-    if code == 0 and dist.is_main() and not (args.eval_only or args.print_config):
+    if code == 0 and dist.is_main() and trains(args):
         command = f"train --dataset {args.source}" if args.source in DATASETS else "finetune LABELED_PHOTOS"
         print(f"lucid {command} --weights {find_out(args)}")
     return code

@@ -55,6 +55,7 @@ from lucid.cli._common import (
     run_job,
     run_training,
     saved_settings,
+    trains,
     use_device,
 )
 from lucid.cli.photos import find_photos
@@ -130,12 +131,12 @@ def start(args: argparse.Namespace, command: list[str]) -> Trainer:
     if saved:
         check_split(out, pairs, "--overwrite starts over")
     trainer = make_trainer(
-        settings, pairs, load_weights=not saved, folder=out, command=command, compile=args.compile,
-        save_minutes=args.save_minutes,
+        settings, pairs, load_weights=not saved, folder=None if args.find_lr else out, command=command,
+        compile=args.compile, save_minutes=args.save_minutes,
     )  # fmt: skip
     trainer.prepare(resume=args.resume, overwrite=args.overwrite)
     if dist.is_main():
-        if not saved:
+        if not (saved or args.find_lr):
             write_split(pairs, out)
         count = sum(p.numel() for p in trainer.model.parameters())
         name = lucid.get_default_device().type
@@ -248,12 +249,13 @@ def main(argv: list[str] | None = None) -> int:
         code = run_training(
             train_parser,
             args,
+            lambda: find_out(args),
             show_config=lambda: choose_settings(args, None),
             make_trainer=lambda: start(args, ["lucid", "segment", *words]),
             make_evaluator=lambda: start_evaluation(args),
             advice="; --weights takes a weights file, --no-pretrained trains from scratch",
         )
-        if code == 0 and dist.is_main() and not (args.eval_only or args.print_config):
+        if code == 0 and dist.is_main() and trains(args):
             print(f"lucid segment predict PHOTO --model {find_out(args)}")
         return code
     use_device(predict_parser, args.device)

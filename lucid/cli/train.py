@@ -5,6 +5,7 @@
     lucid train --recipe laptop                    # CIFAR-10 on a CPU; downloads 162 MB the first time
     lucid train --recipe strong                    # CIFAR-10 on a GPU
     lucid train --recipe strong --resume           # continues a run that was stopped or killed
+    lucid train --find-lr                          # suggests a value for --lr
     lucid train --eval-only                        # evaluates the best weights of that run
     lucid train --eval-only --tta shift            # with the mean over six views of each image
     lucid train --dataset digits --weights runs/pretrain-digits   # starts from what lucid pretrain learned
@@ -101,7 +102,7 @@ def start(args: argparse.Namespace, command: list[str]) -> Trainer:
         train_set,
         test_set,
         load_weights=not saved,
-        folder=out,
+        folder=None if args.find_lr else out,
         command=command,
         compile=args.compile,
         save_minutes=args.save_minutes,
@@ -134,6 +135,7 @@ def main(argv: list[str] | None = None) -> int:
     return run_training(
         parser,
         args,
+        lambda: find_out(args),
         show_config=lambda: choose_settings(args, saved_settings(args, find_out(args)) if args.resume else None),
         make_trainer=lambda: start(args, ["lucid", "train", *words]),
         make_evaluator=lambda: start_evaluation(args),

@@ -16,8 +16,9 @@ from lucid import _checks, checkpoint
 from lucid import distributed as dist
 from lucid._files import write_atomically
 from lucid.training.batches import as_tensor
-from lucid.training.progress import require
-from lucid.training.trainer import Trainer
+from lucid.training.progress import Clock, ProgressBar, require
+from lucid.training.recipe import SettingError
+from lucid.training.trainer import DivergedError, Trainer
 
 _SMOOTHING = 0.9  # decay of the average of the loss
 _DIVERGED = 4.0  # times the lowest loss
@@ -91,25 +92,32 @@ class LRCurve:
         write_atomically(path, image.getvalue())
 
 
-def find_lr(trainer: Trainer, *, low: float = 1e-6, high: float = 1.0, steps: int = 100) -> LRCurve:
+def find_lr(
+    trainer: Trainer, *, low: float = 1e-6, high: float = 1.0, steps: int = 100, progress: bool = False
+) -> LRCurve:
     """Train ``trainer``'s model with learning rates that grow from ``low`` to ``high``, and restore everything.
 
-    The step is the one of the run: augmentation, loss, optimizer and clipping are the recipe's; each parameter group
-    keeps its factor on the rate. It stops early where the running average of the loss is above four times its lowest
-    value, or not finite. Afterwards ``trainer.fit()`` trains as if nothing had happened. Source: Smith 2017,
-    arXiv:1506.01186.
+    The step is that of the run's first epoch: augmentation, loss, optimizer and clipping are the recipe's; each
+    parameter group keeps its factor on the rate. It stops early where the running average of the loss is above four
+    times its lowest value, or not finite. Afterwards ``trainer.fit()`` trains as if nothing had happened. Source: Smith
+    2017, arXiv:1506.01186.
+
+    Of several processes all must call it; they get the same curve.
 
     Args:
         trainer: A trainer that has not begun; its recipe's ``lr`` is above 0.
         low: The first learning rate.
         high: The last learning rate.
         steps: How many steps, at least 10.
+        progress: Show a progress bar.
 
     Returns:
         The curve, whose ``suggestion`` is a good peak for a schedule with warm-up.
 
     Raises:
-        ValueError: The trainer has begun, a number is out of range, or there are several processes.
+        ValueError: The trainer has begun, or a number is out of range.
+        DivergedError: The loss is NaN or infinite from the start.
+        ImportError: tqdm is missing, for progress.
 
     Example:
         >>> x = np.random.default_rng(0).normal(size=(64, 20))
@@ -127,32 +135,35 @@ def find_lr(trainer: Trainer, *, low: float = 1e-6, high: float = 1.0, steps: in
     if trainer.history or trainer.clock.steps:
         raise ValueError("find_lr: the trainer has begun; pass a new one")
     if not trainer.recipe.lr:
-        raise ValueError("find_lr: the recipe's lr must be above 0, since each group's rate is a factor on it")
-    if dist.get_world_size() > 1:
-        raise ValueError(f"find_lr: run it in one process, got {dist.get_world_size()}")
+        raise SettingError("lr must be above 0 for find_lr: each group's rate is a factor on it", "lr", "find_lr")
     # What a checkpoint holds is what training depends on.
     state = {**trainer.state(), "random": lucid.random}
     with tempfile.TemporaryDirectory() as folder:
         manager = checkpoint.Manager(folder, keep=1)
         manager.save(state, step=0)
         try:
-            return _curve(trainer, np.geomspace(low, high, steps))
+            return _curve(trainer, np.geomspace(low, high, steps), progress)
         finally:
             manager.restore(state)
 
 
-def _curve(trainer: Trainer, lrs: np.ndarray) -> LRCurve:
+def _curve(trainer: Trainer, lrs: np.ndarray, progress: bool) -> LRCurve:
     groups = trainer.optimizer.param_groups
     factors = [base / trainer.recipe.lr for base in trainer.scheduler.base_lrs]
-    average, found = 0.0, []
+    average, found, clock = 0.0, [], Clock()
     trainer.model.train()
-    with contextlib.closing(_batches(trainer.train_loader)) as batches:
+    trainer._set_image_size()
+    with contextlib.ExitStack() as stack:
+        batches = stack.enter_context(contextlib.closing(_batches(trainer.train_loader)))
+        bar = ProgressBar("learning rates", len(lrs), clock, 1, trainer.unit) if progress else None
+        stack.enter_context(bar or contextlib.nullcontext())
         for number, lr in enumerate(lrs.tolist(), 1):
             inputs, targets = next(batches)
             for group, factor in zip(groups, factors, strict=True):
                 group["lr"] = lr * factor
             trainer.mean_loss.reset()
             trainer.step(as_tensor(inputs), trainer.as_targets("train", targets))
+            dist.reduce_metrics(trainer.mean_loss)  # all processes see the same loss, and stop at the same step
             loss = trainer.mean_loss.compute().item()
             average = _SMOOTHING * average + (1 - _SMOOTHING) * loss
             smoothed = average / (1 - _SMOOTHING**number)
@@ -161,8 +172,11 @@ def _curve(trainer: Trainer, lrs: np.ndarray) -> LRCurve:
             found.append((lr, loss, smoothed))
             if number > 10 and smoothed > _DIVERGED * min(row[2] for row in found):
                 break
+            clock.steps, clock.seen = number, clock.seen + len(targets) * dist.get_world_size()
+            if bar is not None:
+                bar.show(clock, {"loss": smoothed})
     if not found:
-        raise ValueError(f"find_lr: the loss is NaN or infinite at the lowest rate, {lrs[0]:g}")
+        raise DivergedError(f"Loss is NaN or infinite at the lowest learning rate, {lrs[0]:g}")
     return LRCurve(*np.array(found).T)
 
 

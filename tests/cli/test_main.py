@@ -64,6 +64,7 @@ EXTRAS = ["PIL", "tqdm", "matplotlib", "sklearn", "huggingface_hub", "tensorboar
     [
         (["classify", "a.png"], "Pillow"),
         (["train", "--dataset", "digits", "--out", "{tmp}"], "matplotlib"),
+        (["train", "--dataset", "digits", "--out", "{tmp}", "--find-lr"], "matplotlib"),
         (["finetune", "{tmp}/photos"], "tqdm"),
     ],
 )

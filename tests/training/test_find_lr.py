@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import lucid
-from lucid import nn, training
+from lucid import models, nn, training
 from lucid.training import LRCurve, find_lr
 
 
@@ -41,6 +41,34 @@ def test_training_is_as_if_nothing_had_happened(optimizer):
         np.testing.assert_array_equal(before, after)
     for name, tensor in results[0][2].items():
         np.testing.assert_array_equal(tensor.numpy(), results[1][2][name].numpy())
+
+
+def test_the_rate_is_that_of_the_last_layers():
+    lucid.manual_seed(0)
+    model = models.ConvNeXt(3, (1, 1), (4, 8), patch_size=2)
+    images = np.random.default_rng(0).integers(0, 256, size=(40, 3, 16, 16)).astype(np.uint8)
+    recipe = training.Recipe(batch_size=20, layer_decay=0.5, image_sizes=(8, 16))
+    augment = training.augmentation(recipe, [0.5] * 3, [0.25] * 3, 3)
+    one = training.Trainer(model, recipe, train=(images, np.arange(40) % 3), transform=augment)
+    steps, sizes = [], set()
+    model.register_forward_hook(lambda module, inputs, output: sizes.add(inputs[0].shape[-1]))
+    mean_loss_of, one.mean_loss.compute = one.mean_loss.compute, lambda: steps.append(rates(one)) or mean_loss_of()
+    curve = find_lr(one, steps=10)
+    assert [max(step) for step in steps] == pytest.approx(curve.lrs.tolist())
+    # The head, the second stage, the first and the stem: each half of the rate of the one after it.
+    assert sorted({round(rate / max(steps[3]), 6) for rate in steps[3]}) == [0.125, 0.25, 0.5, 1.0]
+    assert sizes == {8}  # of the first epoch
+
+
+def rates(one):
+    return [group["lr"] for group in one.optimizer.param_groups]
+
+
+def test_a_loss_that_is_nan_from_the_start():
+    x = np.full((40, 5), np.nan, np.float32)
+    one = training.Trainer(nn.Linear(5, 2), training.Recipe(batch_size=20), train=(x, np.arange(40) % 2))
+    with pytest.raises(training.DivergedError, match="NaN or infinite at the lowest learning rate, 1e-05"):
+        find_lr(one, low=1e-5)
 
 
 def test_the_suggestion_is_the_steepest_descent():
