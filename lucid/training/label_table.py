@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lucid._files import read_regular
+from lucid.training.photo_dataset import printable
 from lucid.training.recipe import SettingError
 
 MAX_BYTES = 1 << 28
@@ -45,7 +46,7 @@ class _Cells:
     rows: list[list[str]]
 
     def where(self, row: int, column: int) -> str:
-        return f"{self.path}, line {self.lines[row]}: column {self.names[column]}"
+        return f"{self.path}, line {self.lines[row]}: column {printable(self.names[column])}"
 
 
 def read_labels(path: str | os.PathLike[str], kind: str = "auto") -> LabelTable:
@@ -75,7 +76,7 @@ def read_labels(path: str | os.PathLike[str], kind: str = "auto") -> LabelTable:
             raise ValueError(f"{path}, line {line}: the name of the photo is empty")
         name = unicodedata.normalize("NFC", posixpath.normpath(row[0].replace("\\", "/")))
         if name in seen:
-            raise ValueError(f"{path}, line {line}: {row[0]} already has a row, line {seen[name]}")
+            raise ValueError(f"{path}, line {line}: {printable(row[0])} already has a row, line {seen[name]}")
         seen[name] = line
         files.append(name)
     cells = _Cells(path, header[1:], [line for line, _ in body], [row[1:] for _, row in body])
@@ -121,7 +122,7 @@ def _check_header(path: str, header: list[str]) -> None:
             raise ValueError(f"{path}, line 1: column {number} has no name")
     twice = [name for name, count in Counter(header[1:]).items() if count > 1]
     if twice:
-        raise ValueError(f"{path}, line 1: two columns have the name {twice[0]}")
+        raise ValueError(f"{path}, line 1: two columns have the name {printable(twice[0])}")
 
 
 def _decide(cells: _Cells, kind: str) -> tuple[str, bool]:
@@ -133,7 +134,7 @@ def _decide(cells: _Cells, kind: str) -> tuple[str, bool]:
         return kind, False
     if kind == "multilabel" or (columns > 1 and are_flags):
         return "multilabel", columns == 1 and not are_flags
-    name = cells.names[0]
+    name = printable(cells.names[0])
     if columns > 1:
         if all(_number(cell) is not None for cell in flat):
             row, column = next(
@@ -208,7 +209,7 @@ def _numbers(cells: _Cells) -> np.ndarray:
                 hint = "; decimals need a point" if _number(cell.replace(",", ".")) is not None else ""
                 raise ValueError(f"{cells.where(i, k)} must be a number, got {_got(cell)}{hint}")
             if not math.isfinite(found) or abs(found) > MAX_NUMBER:
-                raise ValueError(f"{cells.where(i, k)} must be finite and at most {MAX_NUMBER:g}, got {cell}")
+                raise ValueError(f"{cells.where(i, k)} must be finite and at most {MAX_NUMBER:g}, got {cell[:40]}")
             values[i, k] = found
     return values
 

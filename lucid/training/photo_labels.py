@@ -223,18 +223,20 @@ def _matched(
     """
     by_name = {_name(root, path): path for path in paths}
     if table.header in by_name:
-        raise ValueError(f"{labels}, line 1: expected names of columns, got the photo {table.header}")
+        raise ValueError(f"{labels}, line 1: expected names of columns, got the photo {printable(table.header)}")
     missing = [row for row, name in enumerate(table.files) if name not in by_name]
     if missing:
         row = missing[0]
         name = table.files[row]
         ends = (one for one in by_name if one.startswith(f"{name}.") or one.endswith(f"/{name}"))
         found = next(ends, None)
-        hint = f"; there is {found}" if found else ""
+        hint = f"; there is {printable(found)}" if found else ""
         if not found and (root / name).is_file():
             hint = ", the file is not an image"
         more = f" (and {len(missing) - 1} more rows name none)" if len(missing) > 1 else ""
-        raise ValueError(f"{labels}, line {table.lines[row]}: there is no photo {name} in {root}{hint}{more}")
+        raise ValueError(
+            f"{labels}, line {table.lines[row]}: there is no photo {printable(name)} in {root}{hint}{more}"
+        )
     return [(by_name[name], row) for row, name in enumerate(table.files)], len(paths) - len(table.files)
 
 

@@ -103,7 +103,7 @@ def fails(main, capsys, words, *parts):
 
 
 def test_labels_are_learned(drawn, labeled):
-    root, names, *_ = drawn
+    root, names, labels, _ = drawn
     run, _ = labeled
     model = models.from_checkpoint(run)
     assert (model.task, model.class_names) == ("multilabel", LABELS)
