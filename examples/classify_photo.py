@@ -33,6 +33,8 @@ def main(argv: list[str] | None = None) -> None:
     )
     args = parser.parse_args(argv)
     model = models.from_checkpoint(args.model)
+    if model.task != "classification":  # of labels or numbers, which need no softmax
+        parser.error(f"{args.model} is for {model.task}; lucid classify shows what it predicts")
     for path in args.photos:
         print(path)
         for name, probability in classify(model, path):

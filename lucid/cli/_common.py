@@ -401,7 +401,8 @@ def _fit(trainer: Trainer) -> int:
 def _evaluate(trainer: Trainer) -> int:
     evaluation = trainer.evaluate()
     if dist.is_main() and evaluation.confusion is None:
-        print(f"{trainer.split} loss {evaluation.loss:.4f}")
+        found = {**evaluation.metrics, "loss": evaluation.loss}
+        print(f"{trainer.split} " + ", ".join(f"{k.replace('_', ' ')} {v:.4f}" for k, v in found.items()))
     if dist.is_main() and evaluation.confusion is not None:
         of = trainer.unit if "mean_iou" not in evaluation.metrics else "pixels"
         for number, (name, row) in enumerate(zip(trainer.classes, evaluation.confusion, strict=True)):

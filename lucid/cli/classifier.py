@@ -1,4 +1,7 @@
-"""What ``lucid classify`` and ``lucid serve`` share: the classifier, also of texts, and its most probable classes."""
+"""What ``lucid classify`` and ``lucid serve`` share: the classifier, also of texts, and its most probable classes.
+
+The model may also predict several labels, each with a probability of its own, or numbers, see ``task_of``.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,25 +50,37 @@ def load_classifier(
     return loaded
 
 
+def task_of(model: nn.Module) -> str:
+    """What the model predicts: "classification", "multilabel" or "regression"."""
+    return str(getattr(model, "task", "classification"))
+
+
 def predicted(
-    model: nn.Module, batch: list[Prepared], top: int, explains: bool, averaged: nn.Module | None = None
+    model: nn.Module, batch: list[Prepared], top: int | None, explains: bool, averaged: nn.Module | None = None
 ) -> Iterator[tuple[Prepared, Predictions, lucid.Tensor | None]]:
     """Each image with its most probable classes, and a heat map (H, W) of the best one.
 
-    ``averaged`` gives the probabilities, if it is not the model itself.
+    ``top=None`` gives all of them; numbers of a regression are in the order of the model. ``averaged`` gives the
+    outputs, if it is not the model itself.
     """
     pixels = lucid.stack([one.pixels for one in batch])
-    values, numbers = probabilities(model if averaged is None else averaged, pixels).topk(
-        min(top, len(model.class_names)), dim=1
-    )
+    found = predictions(model, model if averaged is None else averaged, pixels)
+    count = len(model.class_names)
+    if task_of(model) == "regression":
+        values, numbers = found, lucid.arange(count).expand(len(batch), count)
+    else:
+        values, numbers = found.topk(count if top is None else min(top, count), dim=1)
     heat = explain.grad_cam(model, pixels, numbers[:, 0]) if explains else None
     for i, (one, row, classes) in enumerate(zip(batch, values.tolist(), numbers.tolist(), strict=True)):
-        found = [(number, model.class_names[number], value) for number, value in zip(classes, row, strict=True)]
-        yield one, found, None if heat is None else heat[i]
+        shown = [(number, model.class_names[number], value) for number, value in zip(classes, row, strict=True)]
+        yield one, shown, None if heat is None else heat[i]
 
 
-def probabilities(model: nn.Module, pixels: lucid.Tensor) -> lucid.Tensor:
-    """The probability of each class, (N, classes)."""
+def predictions(model: nn.Module, averaged: nn.Module, pixels: lucid.Tensor) -> lucid.Tensor:
+    """What the task of ``model`` makes of the outputs of ``averaged``, (N, outputs): probabilities, or numbers."""
     with lucid.no_grad():
-        result: lucid.Tensor = model(pixels).softmax(dim=1)
-    return result
+        outputs: lucid.Tensor = averaged(pixels)
+        task = task_of(model)
+        return (
+            outputs if task == "regression" else outputs.sigmoid() if task == "multilabel" else outputs.softmax(dim=1)
+        )

@@ -12,6 +12,9 @@
     lucid classify photos --model runs/pets --tta ten_crop     # the mean over ten crops of each image
     lucid classify photos --model convnext_base.clip_laion2b --text-embeddings pets.safetensors   # zero-shot
 
+A run of lucid finetune --labels predicts labels or numbers: an image gets all labels whose probability is above 0.5, or
+the numbers; --csv then has a column for each of them, and --jsonl all probabilities.
+
 For --text-embeddings the model is the image tower of a CLIP model, and the file holds what its text tower returned for
 the names of the classes: a safetensors file with the tensor "text_embeddings", (classes, width) or (classes, templates,
 width), and in its metadata "classes", a JSON list of the names; or an .npy file with the array and a .txt file of the
@@ -46,10 +49,10 @@ import lucid
 from lucid import explain, memory, nn
 from lucid._files import write_atomically
 from lucid.cli._common import Parser, add_bits_option, add_device_option, positive, run_job, use_device
-from lucid.cli.classifier import add_text_embeddings_option, load_classifier, predicted
+from lucid.cli.classifier import add_text_embeddings_option, load_classifier, predicted, task_of
 from lucid.cli.contact_sheet import Caption, ContactSheet, shrunk
 from lucid.cli.photos import Prepared, Skipped, find_photos, prepared
-from lucid.cli.results import CsvWriter, JsonWriter, Lines, Predictions, TextWriter, Writer, uninterrupted
+from lucid.cli.results import WRITERS, Lines, Predictions, Writer, present, uninterrupted
 from lucid.cli.sorted_copies import SortedCopies, put
 from lucid.data.image_folder import IMG_EXTENSIONS
 from lucid.evaluation import ViewAverage
@@ -57,6 +60,7 @@ from lucid.evaluation.view_average import VIEWS
 from lucid.training.optimizer import gigabytes
 from lucid.training.photo_dataset import printable
 
+TOP = 5
 SHEET_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp")
 
 
@@ -69,7 +73,7 @@ def make_parser() -> argparse.ArgumentParser:
         "(default: %(default)s)",
     )  # fmt: skip
     parser.add_argument("--image-size", type=positive, metavar="PX", help="image size, if other than the model's own")
-    parser.add_argument("--top", type=positive, default=5, metavar="N", help="classes per image (default: 5)")
+    parser.add_argument("--top", type=positive, metavar="N", help=f"classes per image (default: {TOP})")
     parser.add_argument("--batch-size", type=positive, default=16, metavar="N", help="images per batch (default: 16)")
     parser.add_argument("--csv", metavar="FILE", help="write a CSV file; - is standard output")
     parser.add_argument("--jsonl", metavar="FILE", help="write JSON lines, one object per image; - is standard output")
@@ -104,11 +108,13 @@ class Results:
         self._classified = self._skipped = 0
         self._lines: list[Lines] = []
         self._writers: list[Writer] = []
-        for place, kind in ((args.csv, CsvWriter), (args.jsonl, JsonWriter)):
+        self._has_labels = task_of(model) == "multilabel"
+        as_csv, as_json, as_text = WRITERS[task_of(model)]
+        for place, kind in ((args.csv, as_csv), (args.jsonl, as_json)):
             if place is not None:
                 self._add_writer(kind, place)
         if not self._writers:
-            self._add_writer(TextWriter, "-")
+            self._add_writer(as_text, "-")
         self._copies = args.copy_to and SortedCopies(args.copy_to, model.class_names)
         self._heat_maps: Path | None = args.explain
         title = f"{model.checkpoint_name}, {model.preprocessing.image_size} px"
@@ -149,7 +155,8 @@ class Results:
                 put(self._heat_maps, f"{one.path.stem}.png", picture.save)
                 shown = shrunk(picture)
             if self._sheet is not None and shown is not None:
-                named = [(name, probability) for _, name, probability in predictions]
+                shown_classes = present(predictions) if self._has_labels else predictions
+                named = [(name, probability) for _, name, probability in shown_classes]
                 self._sheet.add(shown, Caption(printable(one.path.name), named))
             self._classified += 1
 
@@ -175,6 +182,8 @@ def classify(args: argparse.Namespace) -> int:
     entries = find_photos(args.images, [one for one in (args.copy_to, args.explain) if one is not None])
     check_no_photo_is_replaced(args, entries)
     model = load_classifier(args.model, texts=args.text_embeddings, image_size=args.image_size, bits=args.bits)
+    check_task(args, task_of(model))
+    top = (args.top or TOP) if task_of(model) == "classification" else None
     averaged = model if args.tta is None else ViewAverage(model, args.tta)
     model.preprocessing = averaged.preprocessing
     size = model.preprocessing.image_size
@@ -184,7 +193,8 @@ def classify(args: argparse.Namespace) -> int:
             f"--batch-size {args.batch_size} makes batches of {gigabytes(batch_bytes)} at {size} px, "
             f"this device has {gigabytes(memory.total())}"
         )
-    print(f"{model.checkpoint_name}: {len(model.class_names)} classes, {model.preprocessing}", file=sys.stderr)
+    what = {"classification": "classes", "multilabel": "labels", "regression": "numbers"}[task_of(model)]
+    print(f"{model.checkpoint_name}: {len(model.class_names)} {what}, {model.preprocessing}", file=sys.stderr)
     total = sum(one.files if isinstance(one, Skipped) else 1 for one in entries)
     images = prepared(
         model, entries, args.batch_size, thumbnails=args.sheet is not None, crops=args.explain is not None
@@ -194,7 +204,7 @@ def classify(args: argparse.Namespace) -> int:
     results = Results(args, model, total, progress)
     try:
         for batch in in_batches(images, args.batch_size, results):
-            for one, predictions, heat in predicted(model, batch, args.top, args.explain is not None, averaged):
+            for one, predictions, heat in predicted(model, batch, top, args.explain is not None, averaged):
                 results.add(one, predictions, heat)
             progress.update(results.done)
         results.write_sheet(args.sheet)
@@ -225,6 +235,17 @@ def check_outputs(args: argparse.Namespace) -> None:
             raise ValueError(f"{option} {folder} is not a folder")
         if folder is not None and any(os.path.realpath(place) == os.path.realpath(folder) for place in args.images):
             raise ValueError(f"{option} must be another folder than that of the images, got {folder}")
+
+
+def check_task(args: argparse.Namespace, task: str) -> None:
+    """Raise ValueError where an option is for models with classes and ``args.model`` predicts labels or numbers."""
+    refused = {
+        "classification": (), "multilabel": ("top", "copy_to"), "regression": ("top", "copy_to", "explain", "sheet"),
+    }[task]  # fmt: skip
+    for name in refused:
+        if getattr(args, name) is not None:
+            what = "several labels, each with its own probability" if task == "multilabel" else "numbers"
+            raise ValueError(f"--{name.replace('_', '-')} is for classes, but {args.model} predicts {what}")
 
 
 def check_no_photo_is_replaced(args: argparse.Namespace, entries: Sequence[Any]) -> None:

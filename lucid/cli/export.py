@@ -16,7 +16,8 @@
 Programs take float32 images (N, C, H, W) as preprocessed by lucid.models.transforms_for, and return logits
 (N, classes), or features if the model has no classifier. Those of segmenters (runs of "lucid segment", checkpoints of
 mmsegmentation) return logits (N, classes, H, W). With --pixels they take uint8 images (N, H, W, C), cropped but not
-normalized.
+normalized. A run of "lucid finetune --labels" returns a logit for each label, whose sigmoid is the probability, or its
+numbers.
 
 A .mlxfn file needs only MLX, in any of its languages. A .json file next to it lists shapes, classes and preprocessing.
 
@@ -179,8 +180,20 @@ def export(args: argparse.Namespace) -> tuple[str, list[Path]]:
         model: Any = _segmenter(args)
     else:
         model = models.from_checkpoint(args.model, image_size=args.image_size).eval()
+        _check_task(model, args)
     quantize(model, args.bits)
     return _folder(model, args) if kind is None else (kind.write(model, args), [args.output])
+
+
+def _check_task(model: Any, args: argparse.Namespace) -> None:
+    """Refuse what is for classes only, for a model of labels or numbers."""
+    if model.task == "classification":
+        return
+    what = "several labels" if model.task == "multilabel" else "numbers"
+    if args.softmax:
+        raise ValueError(f"--softmax is for classes, but {args.model} predicts {what}")
+    if args.output.suffix == ".mlpackage" and not args.logits:
+        raise ValueError(f"{args.model} predicts {what}, not one class; a .mlpackage of it requires --logits")
 
 
 def _segmenter(args: argparse.Namespace) -> models.UPerNet:

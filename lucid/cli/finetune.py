@@ -13,6 +13,8 @@
     lucid finetune photos --weights runs/pretrain-photos   # what lucid pretrain learned
     lucid finetune photos --no-pretrained --model convnext_atto --image-size 64   # from scratch
     lucid finetune photos --balance weights       # for classes of different sizes; or sampling
+    lucid finetune photos --labels labels.csv     # several labels for each photo
+    lucid finetune photos --labels ages.csv --task regression   # numbers
     lucid finetune photos --model convnext_atto --teacher runs/photos --out runs/small   # distillation
     lucid finetune photos --eval-only             # evaluates the best weights of that run
     lucid finetune photos --eval-only --tta ten_crop   # with the mean over ten crops of each photo
@@ -23,6 +25,12 @@ Subfolders named train and val are used as the split; otherwise a fifth of each 
 16-bit, and of any size. Unreadable files are skipped and reported. Copies of an image and photos of one burst stay in
 one part; images that are in both train and val are reported. Threads decode and crop images during training; the line
 printed for each epoch shows how much time was spent waiting for them, if it was above 5 %.
+
+With --labels FILE no folders of classes are needed. The first line of the CSV file (UTF-8) names its columns; the first
+column has the names of photos, relative to the folder. Then comes either one column of lists such as "cat dog", which
+may be empty, and whose labels are separated by semicolons if the column has any, otherwise by spaces; or a column of 0
+and 1 for each label; or, with --task regression, columns of numbers. What could be either needs --task. Photos without
+a row are ignored. The rows are the split if they name photos in subfolders train and val.
 
 The recipe follows the ConvNeXt authors' fine-tuning recipe, with a higher learning rate for the few steps of a small
 dataset: AdamW, layer-wise learning rate decay, RandAugment, random erasing, averaged weights. --no-pretrained and
@@ -61,22 +69,18 @@ from lucid.cli._common import (
     with_views,
 )
 from lucid.training.batches import fit_batch_size, for_evaluation
-from lucid.training.finetuning import (
-    FINETUNE,
-    PROBE,
-    SCRATCH,
-    Settings,
-    load_photos,
-    make_trainer,
-)
-from lucid.training.photo_dataset import check_split, write_tables
+from lucid.training.finetuning import Settings, load_photos, make_trainer, preset_values
+from lucid.training.photo_dataset import Photos, check_split, write_tables
+from lucid.training.photo_labels import LabeledPhotos
 from lucid.training.recipe import SettingError
+from lucid.training.resume import Checkpoints
+from lucid.training.tasks import MultiLabel
 from lucid.training.trainer import Trainer
 
 
 def make_parser() -> argparse.ArgumentParser:
     parser = Parser(prog="lucid finetune", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder", type=Path, help="images in CLASS/, or in train/CLASS/ and val/CLASS/")
+    parser.add_argument("folder", type=Path, help="images in CLASS/, or in train/CLASS/ and val/CLASS/; or --labels")
     group = parser.add_argument_group("run")
     add_run_options(group, "runs/FOLDER", "finetune")
     group.add_argument(
@@ -97,13 +101,28 @@ def choose_settings(args: argparse.Namespace, saved: dict[str, Any] | None) -> S
         value = getattr(args, name)
         return config.get(name, default) if value is None else value
 
-    preset = PROBE if given("freeze", "none") == "backbone" else FINETUNE
-    return choose(Settings, args, {**(preset if given("pretrained", True) else SCRATCH), **config})
+    preset = preset_values(given("freeze", "none"), given("pretrained", True), given("labels", ""))
+    return choose(Settings, args, {**preset, **config})
 
 
 def find_out(args: argparse.Namespace) -> Path:
     """The output folder: ``--out``, or one named after the folder of images."""
     return args.out or Path("runs") / args.folder.resolve().name
+
+
+def find_saved(args: argparse.Namespace, out: Path) -> dict[str, Any] | None:
+    """The settings of the checkpoint to resume from. What its task is decides which epoch was best."""
+    starts_over = args.overwrite and args.resume is None
+    before = {} if starts_over else Checkpoints(out / "checkpoints", args.save_minutes).recipe() or {}
+    best, mode = {"multilabel": MultiLabel.monitor, "regression": ("loss", "min")}.get(
+        str(before.get("task")), ("accuracy", "max")
+    )
+    return saved_settings(args, out, best=best, mode=mode)
+
+
+def with_task(settings: Settings, photos: Photos) -> Settings:
+    """``settings`` with the task that the file of labels turned out to have."""
+    return replace(settings, task=photos.kind) if isinstance(photos, LabeledPhotos) else settings
 
 
 def start(args: argparse.Namespace, command: list[str]) -> Trainer:
@@ -113,12 +132,13 @@ def start(args: argparse.Namespace, command: list[str]) -> Trainer:
     out = find_out(args)
     if args.folder.resolve() in (out.resolve(), *out.resolve().parents):
         raise ValueError(f"--out must not be inside {args.folder}, where its images would be found, got {out}")
-    saved = saved_settings(args, out)
+    saved = find_saved(args, out)
     settings = choose_settings(args, saved)
     for name in ("distill_weight", "distill_temperature", "distill_features"):
         if getattr(args, name) is not None and not settings.teacher:
             raise SettingError(f"{name} needs teacher", name, "teacher")
     photos = load_photos(args.folder, settings, out if saved else None)
+    settings = with_task(settings, photos)
     if args.batch_size is None:
         settings = fit_batch_size(settings, len(photos.train))
     if saved:
@@ -140,12 +160,17 @@ def start_evaluation(args: argparse.Namespace) -> Trainer:
     """A trainer with the weights of a run. ``--tta`` may differ from that of the run."""
     out, is_own_run = find_out(args), args.weights is None
     path, _, metadata = find_weights(args, out, "settings")
-    args.weights = None  # in training, the weights to start from
+    args.weights, labels, args.labels = None, args.labels, None  # in training, the weights to start from
     settings = choose_settings(args, with_views(args, metadata["settings"]))
+    if labels and not settings.labels:
+        raise ValueError(f"{path} was trained on folders of classes, not on --labels")
+    settings = replace(settings, labels=labels or settings.labels)
     photos = load_photos(args.folder, settings, out if is_own_run else None)
+    settings = with_task(settings, photos)
     if photos.classes != (classes := json.loads(metadata["classes"])):
         raise ValueError(
-            f"{path} was trained on the classes {', '.join(classes)}, but {args.folder} has {', '.join(photos.classes)}"
+            f"{path} was trained on the {'labels' if settings.labels else 'classes'} {', '.join(classes)}, but "
+            f"{settings.labels or args.folder} has {', '.join(photos.classes)}"
         )
     if is_own_run:  # an added file changes the split, and the model would be evaluated on images it was trained on
         check_split(out, photos, "pass --weights to evaluate on these")

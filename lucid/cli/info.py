@@ -140,10 +140,20 @@ def _describe_model(path: Path, opened: OpenedCheckpoint) -> dict[str, str]:
         **layers,
         "quantized": _schemes(model),
         "channels": str(model.in_chans),
-        "classes": _class_list(model.class_names) or "none, it gives features",
+        **_outputs(model),
         "preprocessing": str(model.preprocessing),
         "note": note,
     }
+
+
+def _outputs(model: nn.Module) -> dict[str, str]:
+    """What the outputs are, and their names."""
+    names = _class_list(model.class_names)
+    if model.task == "multilabel":
+        return {"labels": f"{names}; each with a probability of its own, the sigmoid of an output"}
+    if model.task == "regression":
+        return {"numbers": names}
+    return {"classes": names or "none, it gives features"}
 
 
 def _network_in(path: Path, content: Any) -> Network | None:
@@ -228,7 +238,12 @@ def best_result(path: Path) -> tuple[int, int, str, float] | None:
         return None
     try:
         rows = list(csv.DictReader(io.StringIO(read_regular(path).decode("utf-8"), newline=""), strict=True))
-        for ending, choose in (("_mean_iou", max), ("_accuracy", max), ("_loss", min)):
+        for ending, choose in (
+            ("_mean_iou", max),
+            ("_accuracy", max),
+            ("_mean_average_precision", max),
+            ("_loss", min),
+        ):
             columns = [name for name in rows[0] if name.endswith(ending) and not name.startswith("train_")]
             if columns:
                 best = choose(rows, key=lambda row: float(row[columns[0]]))

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -15,7 +15,9 @@ from typing import Protocol
 
 from lucid.training.photo_dataset import printable
 
-Predictions = Sequence[tuple[int, str, float]]  # number, name and probability of each class, most probable first
+# Number, name and probability of each class or label, most probable first; or number, name and value of each number.
+Predictions = Sequence[tuple[int, str, float]]
+MIN_PROBABILITY = 0.5  # of a label that an image has
 
 
 class Lines:
@@ -90,6 +92,84 @@ class CsvWriter:
         text = io.StringIO(newline="")
         csv.writer(text, lineterminator="\n").writerows(rows)
         self._lines.write(text.getvalue())
+
+
+# Several labels, or numbers -------------------------------------------------------------------------------------------
+
+
+def present(predictions: Predictions) -> Predictions:
+    """The labels that an image has."""
+    return [one for one in predictions if one[2] > MIN_PROBABILITY]
+
+
+class LabelsAsText:
+    """The path of an image, and a line for each label that it has."""
+
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
+
+    def write(self, path: Path, predictions: Predictions) -> None:
+        labels = [f"{probability:8.2%}  {name}" for _, name, probability in present(predictions)]
+        self._lines.write("".join(f"{line}\n" for line in [printable(str(path)), *(labels or ["    none"])]))
+
+
+class LabelsAsJson:
+    """One JSON object for each image: its path, its labels, and the probability of each label."""
+
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
+
+    def write(self, path: Path, predictions: Predictions) -> None:
+        found = {name: round(probability, 6) for _, name, probability in predictions}
+        labels = [name for _, name, _ in present(predictions)]
+        self._lines.write(json.dumps({"path": str(path), "labels": labels, "probabilities": found}) + "\n")
+
+
+class NumbersAsText:
+    """The path of an image, and a line for each number."""
+
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
+
+    def write(self, path: Path, predictions: Predictions) -> None:
+        numbers = [f"{value:12.6g}  {name}" for _, name, value in predictions]
+        self._lines.write("".join(f"{line}\n" for line in [printable(str(path)), *numbers]))
+
+
+class NumbersAsJson:
+    """One JSON object for each image: its path, and the numbers by name."""
+
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
+
+    def write(self, path: Path, predictions: Predictions) -> None:
+        numbers = {name: float(f"{value:.7g}") for _, name, value in predictions}
+        self._lines.write(json.dumps({"path": str(path), "numbers": numbers}) + "\n")
+
+
+class ColumnsWriter:
+    """CSV with a column for each label, of its probability, or for each number; in the order of the model."""
+
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
+        self._is_empty = True
+
+    def write(self, path: Path, predictions: Predictions) -> None:
+        ordered = sorted(predictions)
+        rows = [["path", *(name for _, name, _ in ordered)]] if self._is_empty else []
+        self._is_empty = False
+        rows.append([str(path), *(f"{value:.7g}" for _, _, value in ordered)])
+        text = io.StringIO(newline="")
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        self._lines.write(text.getvalue())
+
+
+# The writers of CSV, JSON lines and text by the task of the model.
+WRITERS: dict[str, tuple[Callable[[Lines], Writer], Callable[[Lines], Writer], Callable[[Lines], Writer]]] = {
+    "classification": (CsvWriter, JsonWriter, TextWriter),
+    "multilabel": (ColumnsWriter, LabelsAsJson, LabelsAsText),
+    "regression": (ColumnsWriter, NumbersAsJson, NumbersAsText),
+}
 
 
 @contextmanager

@@ -33,7 +33,7 @@ from PIL import Image
 
 from lucid import explain, models, nn
 from lucid.cli._common import Parser, add_device_option, message_of, positive, use_device
-from lucid.cli.classifier import add_text_embeddings_option, load_classifier, predicted
+from lucid.cli.classifier import add_text_embeddings_option, load_classifier, predicted, task_of
 from lucid.cli.photos import Skipped, prepare
 from lucid.data.image_folder import num_cores
 from lucid.evaluation import ZeroShotClassifier
@@ -49,6 +49,7 @@ _MISSING = 'lucid serve needs gradio, which is not installed: pip install "lucid
 _FONTS = ["system-ui", "sans-serif"]  # nothing to load
 _STYLE = ".gradio-container { max-width: 960px !important; margin: auto; }"
 _TEXT = "Drop a photo. It stays on this computer. The heat map shows what the most probable class is based on."
+_LABELS = "Each has a probability of its own; a photo has those above 50 %."
 _ZERO_SHOT = "The classes are texts, and the probabilities compare a photo with these texts only."
 
 Message = MutableMapping[str, Any]
@@ -129,6 +130,9 @@ class LocalOnly:
 def introduction(model: nn.Module) -> str:
     """The text at the top of the page, as Markdown."""
     texts = f" {_ZERO_SHOT}" if isinstance(model, ZeroShotClassifier) else ""
+    if task_of(model) == "multilabel":
+        labels = f"{len(model.class_names)} labels. {_LABELS} {_TEXT.replace('class', 'label')}"
+        return f"## {model.checkpoint_name}\n\n{labels}"
     return f"## {model.checkpoint_name}\n\n{len(model.class_names)} classes.{texts} {_TEXT}"
 
 
@@ -148,7 +152,8 @@ def make_page(gradio: Any, model: nn.Module, top: int) -> Any:
         with gradio.Row():
             with gradio.Column():
                 photo = gradio.File(label="Photo", type="filepath")
-                classes = gradio.Label(label="Classes", num_top_classes=top)
+                label = "Labels" if task_of(model) == "multilabel" else "Classes"
+            classes = gradio.Label(label=label, num_top_classes=top)
             # Not the button that shares it with Hugging Face.
             picture = gradio.Image(
                 label="Heat map", interactive=False, format="png", buttons=["download", "fullscreen"]
@@ -170,6 +175,8 @@ def serve(args: argparse.Namespace) -> None:
     gradio, uvicorn, fastapi = load_gradio()
     number = free_port(args.port)
     model = load_classifier(args.model, texts=args.text_embeddings, image_size=args.image_size)
+    if task_of(model) == "regression":
+        raise ValueError(f"{args.model} predicts numbers, not classes; lucid classify prints them")
     if model.in_chans not in (1, 3):
         raise ValueError(f"{args.model} expects {model.in_chans}-channel images; only 1 and 3 channels are supported")
     with tempfile.TemporaryDirectory(prefix="lucid-serve-") as folder:

@@ -58,6 +58,8 @@ class ViewAverage(nn.Module):
         if not isinstance(model, nn.Module):
             raise TypeError(f"{_WHERE}: model must be a module, got {model!r:.60}")
         _checks.one_of(_WHERE, "average", average, _AVERAGES)
+        if average == "probabilities" and (task := getattr(model, "task", "classification")) != "classification":
+            raise ValueError(f"{_WHERE}: average must be 'outputs' for {task}, whose outputs get no softmax")
         if isinstance(views, str):
             _checks.one_of(_WHERE, "views", views, VIEWS)
         elif not isinstance(views, Sequence) or not all(callable(one) for one in views):

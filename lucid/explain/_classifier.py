@@ -44,9 +44,16 @@ def check_logits(caller: str, logits: Any, count: int) -> lucid.Tensor:
     return logits
 
 
-def target_classes(caller: str, target: Any, logits: lucid.Tensor) -> lucid.Tensor:
+def task_of(model: nn.Module) -> str:
+    """What the model predicts: "classification", unless it says "multilabel" or "regression"."""
+    return str(getattr(model, "task", "classification"))
+
+
+def target_classes(caller: str, target: Any, logits: lucid.Tensor, task: str = "classification") -> lucid.Tensor:
     """The class to explain for each image, (N,): those given, or the most probable ones."""
     count, classes = logits.shape
+    if target is None and task == "regression" and classes > 1:
+        raise ValueError(f"{caller}: the model predicts {classes} numbers; target must say which of them to explain")
     if target is None:
         return logits.detach().argmax(dim=1)
     values = target.tolist() if hasattr(target, "tolist") else target

@@ -14,7 +14,7 @@ from typing import Any
 import lucid
 import lucid.nn.functional as F
 from lucid import _checks, nn
-from lucid.explain._classifier import check_images, check_logits, evaluation_mode, target_classes
+from lucid.explain._classifier import check_images, check_logits, evaluation_mode, target_classes, task_of
 from lucid.models import ConvNeXt, ConvNeXtIsotropic
 
 _FORMATS = ("channels_first", "channels_last")
@@ -74,7 +74,7 @@ def coarse_map(
     _checks.one_of(caller, "data_format", data_format, _FORMATS)
     with evaluation_mode(model), lucid.enable_grad():
         logits, features = _run(caller, model, images, module, name)
-        chosen = target_classes(caller, target, logits)
+        chosen = target_classes(caller, target, logits, task_of(model))
         score = logits.gather(1, chosen.reshape(-1, 1)).sum()  # images do not interact in evaluation mode
         gradient = lucid.autograd.grad(score, features, allow_unused=True)[0] if score.requires_grad else None
     if gradient is None:

@@ -7,7 +7,7 @@ import numpy as np
 
 import lucid
 from lucid import _checks, nn
-from lucid.explain._classifier import check_images, check_logits, evaluation_mode, target_classes
+from lucid.explain._classifier import check_images, check_logits, evaluation_mode, target_classes, task_of
 
 _PARTS = 8  # windows along the short side, by default
 
@@ -24,7 +24,8 @@ def occlusion(
     forward passes: 225 for a square image with the defaults.
 
     Args:
-        model: A classifier that returns logits (N, classes).
+        model: A classifier that returns logits (N, classes). If its ``task`` is "multilabel" the probability is that
+            of a label; if it is "regression" the map says how much a number falls.
         images: Images as the model takes them, for example from ``model.preprocessing``.
         target: The class to explain, or one for each image. By default the most probable one.
         window: Size of the window in px, one number or (height, width). By default an eighth of the short side.
@@ -55,24 +56,28 @@ def occlusion(
     total, covered = np.zeros((count, *size)), np.zeros(size)
     with evaluation_mode(model), lucid.no_grad():
         logits = check_logits(where, model(images), count)
-        chosen = target_classes(where, target, logits)
-        before = _probabilities(logits, chosen)
+        task = task_of(model)
+        chosen = target_classes(where, target, logits, task)
+        before = _scores(logits, chosen, task)
         for part in _in_parts(corners, max(1, batch_size // count)):
             masks = np.zeros((len(part), 1, 1, *size), dtype=bool)
             for mask, (y, x) in zip(masks, part, strict=True):
                 mask[..., y : y + tall, x : x + wide] = True
             hidden = lucid.where(lucid.tensor(masks), value, images).to(images.dtype)  # (P, N, C, H, W)
             logits = check_logits(where, model(hidden.flatten(0, 1)), len(part) * count)
-            falls = before - _probabilities(logits, chosen.repeat(len(part))).reshape(len(part), count)
+            falls = before - _scores(logits, chosen.repeat(len(part)), task).reshape(len(part), count)
             for fall, (y, x) in zip(falls, part, strict=True):
                 total[:, y : y + tall, x : x + wide] += fall.reshape(-1, 1, 1)
                 covered[y : y + tall, x : x + wide] += 1
     return lucid.tensor((total / np.maximum(covered, 1)).astype(np.float32))
 
 
-def _probabilities(logits: lucid.Tensor, classes: lucid.Tensor) -> np.ndarray:
-    """The probability of each image's class, (N,) in float64."""
-    found = logits.float().softmax(dim=1).gather(1, classes.reshape(-1, 1))
+def _scores(logits: lucid.Tensor, classes: lucid.Tensor, task: str) -> np.ndarray:
+    """The probability of each image's class or label, or its number, (N,) in float64."""
+    outputs = logits.float()
+    if task != "regression":
+        outputs = outputs.sigmoid() if task == "multilabel" else outputs.softmax(dim=1)
+    found = outputs.gather(1, classes.reshape(-1, 1))
     return np.asarray(found.numpy(), dtype=np.float64)[:, 0]
 
 

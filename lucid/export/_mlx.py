@@ -60,6 +60,7 @@ def export_function(
         "dtype": "uint8" if pixels else "float32",
         "classes": model.class_names or [],
         "preprocessing": asdict(transform),
+        **({} if (task := getattr(model, "task", "classification")) == "classification" else {"task": task}),
     }
     write_atomically(path.with_suffix(".json"), json.dumps(description).encode())
     return description

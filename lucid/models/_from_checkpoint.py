@@ -7,6 +7,7 @@ A safetensors file may describe its model in its metadata, as ``save_checkpoint`
 - ``preprocessing``: the fields of ``ImageTransform`` as a JSON object. ``resize_size`` defaults to ``image_size``, the
   other fields to the defaults of ``ImageTransform``;
 - ``options``: those options of the model that cannot be read from its parameters, a JSON object;
+- ``lucid_task``: "multilabel" or "regression", a JSON string, if the outputs are no classes;
 - ``recipe``: the settings of a CIFAR training run, a JSON object, from which its ConvNeXt is built;
 - ``quantization``: which layers are quantized and how, a JSON object, as ``nn.utils.quantization_metadata`` gives it.
 
@@ -42,7 +43,7 @@ from lucid.models.weights.folder_config import FolderConfig
 from lucid.models.weights.load import load_opened
 from lucid.models.weights.location import find_folder, names_repository
 from lucid.models.weights.open_clip_config import clip_transform
-from lucid.models.weights.save import EXTRA_OPTIONS
+from lucid.models.weights.save import EXTRA_OPTIONS, TASK_KEY, TASKS
 from lucid.models.weights.tags import tags_of
 from lucid.nn.utils import quantization
 from lucid.serialization.checkpoint_folder import WEIGHT_SUFFIXES, find_weights
@@ -67,6 +68,8 @@ def from_checkpoint(path_or_name: str | os.PathLike[str], *, image_size: int | N
     - ``class_names``: a list of strings, one for each output. Empty when the checkpoint has no classifier, or CLIP's
       projection in its place: the model then returns features.
     - ``preprocessing``: the ``ImageTransform`` that turns images into its input.
+    - ``task``: "classification"; "multilabel", whose outputs become the probability of each label by ``sigmoid()``; or
+      "regression", whose outputs are numbers.
     - ``checkpoint_name``: a name for display.
     - ``checkpoint_metadata``: the metadata of the safetensors file, otherwise an empty dict.
 
@@ -153,7 +156,7 @@ def from_opened(opened: serialization.OpenedCheckpoint, path: Path, image_size: 
             content = None
             load_opened(model, opened, str(path))
         opened.verify()
-        class_names = _class_names(model.num_classes, metadata)
+        class_names, model.task = _class_names(model.num_classes, metadata), _task(metadata)
         transform = _transform(metadata, image_size)
         if transform is None and training == "clip_":
             transform = _clip_transform(path, variant, model.num_classes, image_size)
@@ -178,6 +181,7 @@ def _from_folder(folder: Path, image_size: int | None, name: str) -> nn.Module:
         class_names = config.class_names
         if class_names is None:
             class_names = _class_names(model.num_classes, metadata)
+        model.task = _task(metadata)
         transform = _folder_transform(config, metadata)
         if transform is None:
             training = "dinov3_" if config.dialect == "dinov3" else ""
@@ -254,6 +258,16 @@ def _class_names(num_classes: int, metadata: Mapping[str, str]) -> list[str]:
             )
         return [str(name) for name in names]
     return _default_class_names(num_classes) or [f"class {number}" for number in range(num_classes)]
+
+
+def _task(metadata: Mapping[str, str]) -> str:
+    """What the outputs are."""
+    if TASK_KEY not in metadata:
+        return TASKS[0]
+    found: str = _parsed(metadata, TASK_KEY, str)
+    if found not in TASKS:
+        raise ValueError(f"{TASK_KEY!r} in the metadata must be one of {', '.join(TASKS)}, got {found[:40]!r}")
+    return found
 
 
 def _default_class_names(num_classes: int) -> list[str]:

@@ -26,7 +26,10 @@ class ConvNeXtBase(nn.Module):
 
     Attributes:
         class_names: Names of the outputs of the classifier, None if unknown. A new classifier has none.
-        preprocessing: The transform from images to input, None if unknown. ``from_checkpoint`` sets both.
+        preprocessing: The transform from images to input, None if unknown.
+        task: What the outputs are: "classification", logits of classes, of which one is right; "multilabel", a logit
+            for each of several labels, whose sigmoid is the label's probability; or "regression", numbers.
+            ``from_checkpoint`` sets all three.
     """
 
     norm_pre: nn.Module | None  # the final norm, if it comes before the pooling
@@ -235,6 +238,7 @@ class ConvNeXtBase(nn.Module):
         where = "reset_classifier"
         self.num_classes = _checks.integer(where, "num_classes", num_classes, 0)
         self.class_names: list[str] | None = None  # the old names do not fit the new outputs
+        self.task = "classification"
         if global_pool is not None:
             self.global_pool = _check_global_pool(where, global_pool)
         self.head = nn.Identity()

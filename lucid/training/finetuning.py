@@ -1,4 +1,4 @@
-"""Fine-tune a ConvNeXt on folders of photos.
+"""Fine-tune a ConvNeXt on photos: folders of classes, or labels or numbers in a CSV file.
 
 ::
 
@@ -11,7 +11,7 @@
 import contextlib
 import zlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,15 @@ from lucid.evaluation.view_average import transform_for
 from lucid.explain._grad_cam import coarse_map
 from lucid.models import ImageTransform, transforms_for
 from lucid.models.registry import parse
-from lucid.models.weights.save import weights_metadata
+from lucid.models.weights.save import TASK_KEY, weights_metadata
 from lucid.training.batches import augmentation, check_batch_size, share_of_batches, share_of_evaluation, to_size
 from lucid.training.distillation import Distillation
 from lucid.training.optimizer import gigabytes
 from lucid.training.photo_dataset import Photos, find_photos
+from lucid.training.photo_labels import LabeledPhotos, Standardized, find_labeled, teach_in_units
 from lucid.training.recipe import Recipe, SettingError, setting
 from lucid.training.run_folder import RunFolder
+from lucid.training.tasks import Regression, Task, task_of_model
 from lucid.training.trainer import Trainer
 
 KEPT_BYTES = 1 << 30  # of decoded validation images, which then stay in memory
@@ -45,6 +47,11 @@ class Settings(Recipe):
     model: str = setting("convnext_tiny.fb_in1k", "a variant or published checkpoint, see lucid.models.list_models")
     pretrained: bool = setting(True, "start from pretrained weights")
     weights: str = setting("", "start from this ConvNeXt checkpoint file instead of --model")
+    labels: str = setting("", "a CSV file of labels or numbers for each photo, in place of folders of classes")
+    task: str = setting(
+        "auto", "what the file of labels has; auto: labels, where that is certain",
+        choices=("auto", "multilabel", "regression"),
+    )  # fmt: skip
     image_size: int = setting(0, "image size in pixels; 0: that of the published checkpoint", low=0)
     val_part: float = setting(
         0.2, "fraction of each class held out for validation if there is no val folder", low=0, below=1
@@ -67,6 +74,18 @@ class Settings(Recipe):
         if self.teacher and not self.distill_weight and not self.distill_features:
             message = "teacher has no effect with distill_weight 0 and distill_features 0"
             raise SettingError(message, "teacher", "distill_weight", "distill_features")
+        if self.task != "auto" and not self.labels:
+            raise SettingError(f"task {self.task} needs labels, a CSV file", "task", "labels")
+        if self.labels and self.label_smoothing:
+            message = (
+                f"label_smoothing is for folders of classes; with labels it must be 0, got {self.label_smoothing:g}"
+            )
+            raise SettingError(message, "label_smoothing", "labels")
+        if self.labels and self.balance != "none":
+            raise SettingError(f"balance {self.balance} is for folders of classes, not for labels", "balance", "labels")
+        if self.task == "regression" and (self.mixup or self.cutmix):
+            name = "mixup" if self.mixup else "cutmix"
+            raise SettingError(f"{name} is for classes and labels, not for task regression", name, "task")
         if self.freeze not in ("none", "backbone") and not self.freeze.isdecimal():
             message = f"freeze must be none, backbone or a number of stages, got {self.freeze}"
             raise SettingError(message, "freeze")
@@ -108,17 +127,26 @@ SCRATCH = {
 
 def preset(*, freeze: str = "none", pretrained: bool = True, **settings: Any) -> Settings:
     """The settings for fine-tuning, linear probing (``freeze="backbone"``) or training from scratch."""
-    values = SCRATCH if not pretrained else PROBE if freeze == "backbone" else FINETUNE
+    values = preset_values(freeze, pretrained, settings.get("labels", ""))
     return Settings(**{**values, "freeze": freeze, "pretrained": pretrained, **settings})
+
+
+def preset_values(freeze: str, pretrained: bool, labels: str) -> dict[str, Any]:
+    """The values in which a preset differs from the defaults."""
+    values = SCRATCH if not pretrained else PROBE if freeze == "backbone" else FINETUNE
+    return {**values, "label_smoothing": 0.0} if labels else dict(values)
 
 
 # Model ----------------------------------------------------------------------------------------------------------------
 
 
-def make_model(settings: Settings, classes: list[str], load_weights: bool) -> tuple[nn.Module, str, ImageTransform]:
+def make_model(
+    settings: Settings, classes: list[str], load_weights: bool, task: Task | None = None
+) -> tuple[nn.Module, str, ImageTransform]:  # fmt: skip
     """The model with a classifier for ``classes``, its name, and the transform of its images.
 
-    ``load_weights=False`` leaves the pretrained weights out. A classifier for the same classes is kept.
+    ``load_weights=False`` leaves the pretrained weights out. A classifier for the same classes is kept. With a ``task``
+    the outputs are its labels or numbers.
 
     Raises:
         SettingError: There are fewer stages to freeze.
@@ -143,9 +171,12 @@ def make_model(settings: Settings, classes: list[str], load_weights: bool) -> tu
             transform = ImageTransform(size, size)
     if model.in_chans != 3:
         raise ValueError(f"{settings.weights} expects {model.in_chans}-channel images, but photos have 3 channels")
-    if known != classes:
+    if known != classes or model.task != task_of_model(task):
         model.head_init_scale = settings.head_init_scale
         model.reset_classifier(num_classes)
+        model.task = task_of_model(task)
+    elif isinstance(task, Standardized):
+        task.standardize(model)
     blocks = [one for one in model.modules() if hasattr(one, "drop_path")]
     for number, block in enumerate(blocks):
         rate = settings.drop_path * number / max(1, len(blocks) - 1)
@@ -177,11 +208,13 @@ def freeze(model: nn.Module, what: str) -> None:
             parameter.requires_grad = False
 
 
-def make_distillation(settings: Settings, classes: list[str], transform: ImageTransform) -> Distillation | None:
+def make_distillation(
+    settings: Settings, classes: list[str], transform: ImageTransform, task: Task | None = None
+) -> Distillation | None:  # fmt: skip
     """The teacher that the settings name, for images that ``transform`` normalizes; None without one.
 
     Raises:
-        SettingError: It lacks a class, or takes images that are not RGB.
+        SettingError: It lacks a class, has another task, or takes images that are not RGB.
         ValueError, OSError: It cannot be loaded.
     """
     if not settings.teacher:
@@ -191,6 +224,12 @@ def make_distillation(settings: Settings, classes: list[str], transform: ImageTr
         raise SettingError(f"teacher {settings.teacher} expects {teacher.in_chans}-channel images", "teacher")
     columns = None
     if settings.distill_weight:
+        if teacher.task != task_of_model(task):
+            raise SettingError(
+                f"teacher {settings.teacher} is for {teacher.task}, but the photos are for {task_of_model(task)}; "
+                "distill_weight 0 with distill_features learns from its features alone",
+                "teacher", "distill_weight", "distill_features",
+            )  # fmt: skip
         missing = [name for name in classes if name not in teacher.class_names]
         if missing:
             raise SettingError(
@@ -199,6 +238,10 @@ def make_distillation(settings: Settings, classes: list[str], transform: ImageTr
                 "teacher", "distill_weight", "distill_features",
             )  # fmt: skip
         columns = [teacher.class_names.index(name) for name in classes]
+        if isinstance(task, Regression):
+            if not isinstance(teacher.head, nn.Linear):
+                raise SettingError(f"teacher {settings.teacher} is quantized; pass the full weights", "teacher")
+            teach_in_units(task, teacher)
     own = teacher.preprocessing
 
     def prepare(x: lucid.Tensor) -> lucid.Tensor:
@@ -238,8 +281,12 @@ def make_trainer(
         DownloadError: The pretrained weights cannot be downloaded.
     """
     check_batch_size(settings, len(photos.train))
+    task, (train, val) = None, (photos.train, photos.val)
+    if isinstance(photos, LabeledPhotos):
+        settings = replace(settings, task=photos.kind)
+        task, (train, val) = photos.task, photos.samples  # type: ignore[assignment]
     lucid.manual_seed(settings.seed)
-    model, name, transform = make_model(settings, photos.classes, load_weights)
+    model, name, transform = make_model(settings, photos.classes, load_weights, task)
     size, smallest = transform.image_size, model.feature_info[-1]["reduction"]
     if size < smallest:
         raise SettingError(f"image_size must be at least {smallest} for {name}, got {size}", "image_size")
@@ -250,15 +297,13 @@ def make_trainer(
     # Twice the crop's size is enough of a JPEG, and much faster to decode.
     crop = RandomResizedCrop(size, (settings.min_crop, 1.0), interpolation=transform.interpolation)
     train_loader = data.DataLoader(
-        photos.train, **share_of_batches(settings, photos.train), num_workers=2,
+        train, **share_of_batches(settings, train), num_workers=2,
         batch_transform=DecodeImages(crop, 2 * size, cache_bytes=cache_bytes),
     )  # fmt: skip
     whole = transform_for(settings.views, transform)
     center = DecodeImages(lambda image, rng: whole.crop(image), 2 * whole.resize_size)
-    val_loader: Any = data.DataLoader(
-        photos.val, **share_of_evaluation(settings, photos.val), num_workers=2, batch_transform=center
-    )
-    if len(photos.val) * 3 * whole.image_size**2 <= KEPT_BYTES:
+    val_loader: Any = data.DataLoader(val, **share_of_evaluation(settings, val), num_workers=2, batch_transform=center)
+    if len(val) * 3 * whole.image_size**2 <= KEPT_BYTES:
         val_loader = list(val_loader)
     trainer = Trainer(
         model,
@@ -266,8 +311,9 @@ def make_trainer(
         train=train_loader,
         test=val_loader,
         folder=None if folder is None else _run_folder(folder, settings, photos, name, transform, command),
-        classes=photos.classes,
-        distillation=make_distillation(settings, photos.classes, transform),
+        classes=photos.classes if task is None else (),
+        task=task,
+        distillation=make_distillation(settings, photos.classes, transform, task),
         transform=augmentation(settings, transform.mean, transform.std, len(photos.classes)),
         test_transform=augment.Normalize(transform.mean, transform.std),
         compile=compile,
@@ -281,11 +327,13 @@ def make_trainer(
 def _run_folder(
     path: Path, settings: Settings, photos: Photos, name: str, transform: ImageTransform, command: Sequence[str]
 ) -> RunFolder:
-    count = len(photos.train) + len(photos.val)
+    count, task = len(photos.train) + len(photos.val), getattr(photos, "task", None)
+    more = {} if task is None else {TASK_KEY: task_of_model(task)}
     return RunFolder(
         path,
         title=f"{name} on {photos.root.name}",
-        metadata=weights_metadata(name, photos.classes, asdict(transform), settings=settings.settings()),
+        metadata=weights_metadata(name, photos.classes, asdict(transform), settings=settings.settings(), **more),
+        convert=task.weights_in_units if isinstance(task, Standardized) else dict,
         image=lambda number: np.asarray(transform.crop(data.open_image(photos.val[number][0]))),
         figures=[("images", f"{count:,}", f"{len(photos.skipped):,} unreadable")],
         command=command,
@@ -310,7 +358,13 @@ def load_photos(folder: Path, settings: Settings, run: Path | None = None) -> Ph
     Raises:
         ValueError, OSError: The photos cannot be trained on, or the processes found different ones.
     """
-    photos = find_photos(folder, settings.val_part, settings.seed, run and run / "split.csv")
+    split = run and run / "split.csv"
+    if settings.labels:
+        photos: Photos = find_labeled(
+            folder, settings.labels, settings.task, settings.val_part, settings.seed, split
+        )  # fmt: skip
+    else:
+        photos = find_photos(folder, settings.val_part, settings.seed, split)
     found = lucid.tensor([zlib.crc32(photos.split_table().encode())], dtype=lucid.int64)
     if len({one.item() for one in dist.all_gather(found)}) > 1:
         raise ValueError(f"the processes found different images in {folder}; all of them must see the same files")

@@ -76,6 +76,10 @@ class Photos:
             print(f"  {name:{width}} {train:7,} + {val:,}")
         if len(self.classes) > MAX_SHOWN_CLASSES:
             print(f"  and {len(self.classes) - MAX_SHOWN_CLASSES} more classes")
+        self.print_notes()
+
+    def print_notes(self) -> None:
+        """The part of the summary that is the same for classes and other targets."""
         if self.sizes:
             small, large = (pick(self.sizes, key=lambda size: size[0] * size[1]) for pick in (min, max))
             middle = sorted(min(size) for size in self.sizes)[len(self.sizes) // 2]
@@ -98,7 +102,7 @@ class Photos:
             more = f" and {len(self.leaks) - MAX_SHOWN_LEAKS} more" if len(self.leaks) > MAX_SHOWN_LEAKS else ""
             print(
                 f"warning: {len(self.leaks)} validation image{' is' if len(self.leaks) == 1 else 's are'} also for "
-                f"training, so the accuracy will be too high: {shown}{more}",
+                f"training, so the results will be too good: {shown}{more}",
                 file=sys.stderr,
             )
 
@@ -143,9 +147,9 @@ def find_photos(root: Path, val_part: float, seed: int, split: Path | None = Non
             )
     num_grouped = 0
     if val is None:
-        before = _split_again(root, readable[0], split)
+        before = split_again(root, readable[0], split)
         if before is None:
-            first, second, num_grouped = _split(readable[0], known, val_part, seed)
+            first, second, num_grouped = split_photos(readable[0], known, val_part, seed)
             before = [[readable[0][i] for i in numbers] for numbers in (first, second)]
         readable = before
     if not readable[1]:
@@ -167,7 +171,7 @@ def split_with_seed(photos: Photos, val_part: float, seed: int) -> tuple[list[in
 
     The seed that ``find_photos`` got gives the split that it made.
     """
-    return _split(all_samples(photos), photos.known, val_part, seed)[:2]
+    return split_photos(all_samples(photos), photos.known, val_part, seed)[:2]
 
 
 def all_samples(photos: Photos) -> list[tuple[str, int]]:
@@ -175,7 +179,7 @@ def all_samples(photos: Photos) -> list[tuple[str, int]]:
     return sorted(photos.train + photos.val, key=lambda sample: (sample[1], sample[0]))
 
 
-def _split(
+def split_photos(
     samples: list[tuple[str, int]], known: dict[str, Photo], val_part: float, seed: int
 ) -> tuple[list[int], list[int], int]:
     """Positions for training and validation, and how many samples are in groups, which stay in one part.
@@ -203,7 +207,7 @@ def _split(
     )
 
 
-def _split_again(root: Path, samples: list[tuple[str, int]], split: Path | None) -> list[list[tuple[str, int]]] | None:
+def split_again(root: Path, samples: list[tuple[str, int]], split: Path | None) -> list[list[tuple[str, int]]] | None:
     """The parts of ``samples`` that ``split`` says, in its order; None if it has other images."""
     if split is None or not split.is_file():
         return None
@@ -234,21 +238,29 @@ def _readable(
     folder: data.ImageFolder, skipped: list[tuple[str, str]], known: dict[str, Photo]
 ) -> list[tuple[str, int]]:
     """The samples that can be read, added to ``known``; the others, with the reason, are added to ``skipped``."""
+    kept = inspected(folder.samples, str(folder.root), skipped, known)
+    for here, folders, files in os.walk(folder.root):
+        folders[:] = [name for name in folders if not is_ignored(name)]
+        if not folders and not files and here.lower().endswith(folder.extensions):
+            skipped.append((here, "an empty folder, not a file"))
+    return kept
+
+
+def inspected(
+    samples: Sequence[tuple[str, int]], root: str, skipped: list[tuple[str, str]], known: dict[str, Photo]
+) -> list[tuple[str, int]]:
+    """The samples that can be read, added to ``known``; the others, with the reason, are added to ``skipped``."""
     kept = []
     tqdm = require("tqdm").tqdm
     threads = num_cores()
-    found = run_ahead((partial(inspect, path) for path, _ in folder.samples), threads, ahead=16 * threads)
-    shown = tqdm(found, f"checking {folder.root}", len(folder), leave=False, unit=" images", disable=None)
-    for (path, number), photo in zip(folder.samples, shown, strict=True):
+    found = run_ahead((partial(inspect, path) for path, _ in samples), threads, ahead=16 * threads)
+    shown = tqdm(found, f"checking {root}", len(samples), leave=False, unit=" images", disable=None)
+    for (path, number), photo in zip(samples, shown, strict=True):
         if isinstance(photo, str):
             skipped.append((path, photo))
         else:
             kept.append((path, number))
             known[path] = photo
-    for here, folders, files in os.walk(folder.root):
-        folders[:] = [name for name in folders if not is_ignored(name)]
-        if not folders and not files and here.lower().endswith(folder.extensions):
-            skipped.append((here, "an empty folder, not a file"))
     return kept
 
 
@@ -289,7 +301,7 @@ def find_unlabeled(root: Path, val_part: float, seed: int, split: Path | None = 
     found = [_unlabeled(folder, skipped) for folder in folders]
     samples = [[(path, 0) for path in paths] for paths, _ in found]
     if len(samples) == 1:
-        samples = _split_again(root, samples[0], split) or [
+        samples = split_again(root, samples[0], split) or [
             [samples[0][i] for i in numbers] for numbers in data.stratified_split([0] * len(samples[0]), val_part, seed)
         ]
     for name, part, folder in zip(("training", "validation"), samples, (folders[0], folders[-1]), strict=True):
@@ -301,6 +313,21 @@ def find_unlabeled(root: Path, val_part: float, seed: int, split: Path | None = 
 
 def _unlabeled(folder: Path, skipped: list[tuple[str, str]]) -> tuple[list[str], int]:
     """The images in ``folder`` that can be read, sorted, and the number of other files; adds to ``skipped``."""
+    paths, ignored = image_files(folder)
+    threads = num_cores()
+    reasons = run_ahead((partial(why_unreadable, path) for path in paths), threads, ahead=16 * threads)
+    shown = require("tqdm").tqdm(reasons, f"checking {folder}", len(paths), leave=False, unit=" images", disable=None)
+    readable = []
+    for path, reason in zip(paths, shown, strict=True):
+        if reason is None:
+            readable.append(path)
+        else:
+            skipped.append((path, reason))
+    return readable, ignored
+
+
+def image_files(folder: Path) -> tuple[list[str], int]:
+    """The paths of all images in ``folder`` and its subfolders, sorted, and the number of other files."""
     paths, ignored, seen = [], 0, set()
     for here, folders, files in os.walk(folder, followlinks=True):
         status = os.stat(here)
@@ -313,17 +340,7 @@ def _unlabeled(folder: Path, skipped: list[tuple[str, str]]) -> tuple[list[str],
         images = [path for path in own if path.lower().endswith(IMG_EXTENSIONS)]
         paths += images
         ignored += len(own) - len(images)
-    paths.sort()
-    threads = num_cores()
-    reasons = run_ahead((partial(why_unreadable, path) for path in paths), threads, ahead=16 * threads)
-    shown = require("tqdm").tqdm(reasons, f"checking {folder}", len(paths), leave=False, unit=" images", disable=None)
-    readable = []
-    for path, reason in zip(paths, shown, strict=True):
-        if reason is None:
-            readable.append(path)
-        else:
-            skipped.append((path, reason))
-    return readable, ignored
+    return sorted(paths), ignored
 
 
 class Split(Protocol):

@@ -26,11 +26,12 @@ from lucid import distributed as dist
 from lucid import explain, models, nn
 from lucid._files import FileLock, lock_file, read_regular, write_atomically
 from lucid.data.download import without_secrets
-from lucid.models.weights.save import extra_options, weights_metadata
+from lucid.models.weights.save import TASK_KEY, extra_options, weights_metadata
 from lucid.training.progress import require
 from lucid.training.recipe import SettingError
 from lucid.training.report import Gallery, Mistake, Report, Sample, write_report
 from lucid.training.samples import augmented_samples, class_counts
+from lucid.training.tasks import task_of_model
 
 if TYPE_CHECKING:
     from lucid.training.trainer import Trainer
@@ -85,6 +86,7 @@ class RunFolder:
             the classes that were predicted, with the weights of the trainer. The report shows them; needs Pillow.
         galleries: ``galleries(trainer)`` gives more images for the report, after every epoch.
         counted: What the confusion matrix counts, if not samples.
+        convert: ``convert(weights)`` gives the weights to write, for example with outputs in other units.
     """
 
     path: Path
@@ -98,6 +100,7 @@ class RunFolder:
     heat_maps: Callable[["Trainer", list[int], list[int]], np.ndarray] | None = None
     galleries: Callable[["Trainer"], Sequence[Gallery]] = lambda trainer: ()
     counted: str = ""
+    convert: Callable[[dict[str, lucid.Tensor]], dict[str, lucid.Tensor]] = dict
     _events: Any = field(default=None, init=False)
     _best: _Best | None = field(default=None, init=False)
     _samples: list[Sample] | None = field(default=None, init=False)
@@ -167,7 +170,7 @@ class RunFolder:
         history, (column, mode) = trainer.history, trainer.monitor
         title = self.title or type(trainer.model).__name__
         metadata = dict(self.metadata) or _default_metadata(trainer, title)
-        weights, best = trainer.weights(), best_row(history, column, mode)
+        weights, best = self.convert(trainer.weights()), best_row(history, column, mode)
         if best is history[-1]:
             lucid.save(weights, self.path / "best.safetensors", metadata)
             self._best = None
@@ -327,7 +330,10 @@ def _default_metadata(trainer: "Trainer", title: str) -> dict[str, str]:
     if isinstance(trainer.model, (models.ConvNeXt, models.ConvNeXtV2, models.ConvNeXtIsotropic)):
         more["options"] = extra_options(trainer.model)
     preprocessing = getattr(trainer.model, "preprocessing", None)
-    metadata = weights_metadata(title, trainer.classes, preprocessing or {}, **more)
+    if (kind := task_of_model(trainer.task)) != "classification":
+        more[TASK_KEY] = kind
+    names = trainer.classes or getattr(trainer.task, "names", ())
+    metadata = weights_metadata(title, names, preprocessing or {}, **more)
     if preprocessing is None:
         del metadata["preprocessing"]
     return metadata

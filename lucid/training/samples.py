@@ -61,4 +61,6 @@ def _label(target: Any, classes: Sequence[str]) -> str:
         return classes[number] if target == number and 0 <= number < len(classes) else f"{target:.4g}"
     shares = {k: float(share) for k, share in enumerate(target) if share > MENTIONED_SHARE and k < len(classes)}
     ordered = sorted(shares, key=lambda k: -shares[k])
-    return ", ".join(classes[k] if len(shares) == 1 else f"{classes[k]} {shares[k]:.0%}" for k in ordered)
+    return ", ".join(
+        classes[k] if len(shares) == 1 or shares[k] == 1 else f"{classes[k]} {shares[k]:.0%}" for k in ordered
+    )

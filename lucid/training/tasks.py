@@ -171,7 +171,7 @@ class Regression(Task):
         return self.loss(outputs, taught)
 
     def metrics(self) -> dict[str, Metric]:
-        return {"absolute_error": _AbsoluteError()}
+        return {"absolute_error": AbsoluteError()}
 
     def results(self, outputs: np.ndarray, targets: np.ndarray) -> dict[str, float]:
         x, y = (one.reshape(len(one), -1).astype(np.float64) for one in (outputs, targets))
@@ -200,10 +200,30 @@ class Regression(Task):
 _MAX_CHARTS = 8
 
 
-class _AbsoluteError(MeanMetric):
+def task_of_model(task: Task | None) -> str:
+    """The ``task`` of a model that is trained on ``task``."""
+    return (
+        "multilabel"
+        if isinstance(task, MultiLabel)
+        else "regression"
+        if isinstance(task, Regression)
+        else "classification"
+    )
+
+
+class AbsoluteError(MeanMetric):
+    """The mean absolute error, in units of which each of the D numbers has ``scale`` (D,)."""
+
+    def __init__(self, scale: np.ndarray | None = None) -> None:
+        super().__init__()
+        self._scale = None if scale is None else scale.astype(np.float32).tolist()
+
     def update(self, outputs: Any, targets: Any) -> None:  # type: ignore[override]
         x, y = _same_shape(outputs, targets)
-        super().update((x - y).abs().mean(), len(targets))
+        errors = (x - y).abs()
+        if self._scale is not None:
+            errors = errors * lucid.tensor(self._scale)
+        super().update(errors.mean(), len(targets))
 
 
 def _same_shape(outputs: lucid.Tensor, targets: lucid.Tensor) -> tuple[lucid.Tensor, lucid.Tensor]:

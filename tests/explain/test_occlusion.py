@@ -72,3 +72,38 @@ def test_mistakes_are_reported(change, kind, message):
     with pytest.raises(kind, match=message) as caught:
         explain.occlusion(**arguments)
     assert str(caught.value).startswith("occlusion: ")
+
+
+class Lights(nn.Module):
+    """The brightness of the upper left quarter, its negative, and that of the whole image."""
+
+    def __init__(self, task):
+        super().__init__()
+        self.task = task
+
+    def forward(self, x):
+        corner = x[:, :, : x.shape[2] // 2, : x.shape[3] // 2].mean(dim=(1, 2, 3))
+        return lucid.stack([corner, -corner, x.mean(dim=(1, 2, 3))], dim=1)
+
+
+@pytest.mark.parametrize("task", ["multilabel", "regression"])
+def test_labels_have_probabilities_of_their_own_and_numbers_none(task):
+    images = np.random.default_rng(0).normal(size=(2, 3, 8, 8)).astype(np.float32)
+    found = explain.occlusion(Lights(task), lucid.tensor(images), [0, 2], window=4, stride=4).numpy()
+    expected = np.zeros((2, 8, 8))
+
+    def score(pixels):
+        outputs = np.array([pixels[0, :, :4, :4].mean(), pixels[1].mean()], np.float64)
+        return 1 / (1 + np.exp(-outputs)) if task == "multilabel" else outputs
+
+    for top in (0, 4):
+        for left in (0, 4):
+            hidden = images.copy()
+            hidden[:, :, top : top + 4, left : left + 4] = 0
+            expected[:, top : top + 4, left : left + 4] = (score(images) - score(hidden))[:, None, None]
+    np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_one_of_several_numbers_must_be_named():
+    with pytest.raises(ValueError, match="the model predicts 3 numbers; target must say which"):
+        explain.occlusion(Lights("regression"), lucid.rand(1, 3, 8, 8))

@@ -53,7 +53,8 @@ def test_settings_of_the_first_version_are_read():
     settings = finetuning.Settings(**RECORDED)
     later = {
         "balance": "none", "beta2": 0.999, "distill_features": 0.0, "distill_temperature": 2.0, "distill_weight": 0.5,
-        "image_sizes": [], "schedule": "cosine", "shrink": "resize", "teacher": "", "test_flip": False, "tta": "none",
+        "image_sizes": [], "labels": "", "schedule": "cosine", "shrink": "resize", "task": "auto", "teacher": "",
+        "test_flip": False, "tta": "none",
     }  # fmt: skip
     assert json.loads(settings.to_json()) == RECORDED | later
     assert [name for name in settings.settings() if name not in later] == list(RECORDED)

@@ -92,7 +92,7 @@ def test_a_class_of_copies_is_split_all_the_same_and_reported(few, tmp_path, cap
     assert [is_same for _, _, is_same in found.leaks] == [True]
     found.print_summary()
     _, err = capsys.readouterr()
-    assert err.startswith("warning: 1 validation image is also for training, so the accuracy will be too high: a")
+    assert err.startswith("warning: 1 validation image is also for training, so the results will be too good: a")
 
 
 def test_a_large_burst_is_for_training(few, tmp_path):

@@ -91,6 +91,12 @@ def coreml(
         raise ValueError(f"{where}: metadata has no {unknown[0]!r}, only {', '.join(_METADATA)}")
     transform = preprocessing if preprocessing is not None else getattr(model, "preprocessing", None)
     plan = _Plan(model, transform, inputs, image_size, sizes, size_range, batch_size, image)
+    task = getattr(model, "task", "classification")
+    if task != "classification" and (class_names is None or class_names or softmax):
+        raise ValueError(
+            f"{where}: class names and softmax are for classifiers, but the model is for {task}; pass class_names=() "
+            "for its outputs"
+        )
     labels = _class_names(model, class_names)
     if labels and plan.batches != (1, 1):
         raise ValueError(

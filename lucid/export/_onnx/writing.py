@@ -97,6 +97,8 @@ def onnx(
     inputs = [tape.wrap(as_array(tape.unwrap(one))) for one in (given if isinstance(given, list | tuple) else [given])]
     if pixels is not None and (len(inputs) != 1 or inputs[0].ndim != 4):
         raise ValueError(f"onnx: pixels needs one input (N, C, H, W), got {[one.shape for one in inputs]}")
+    if softmax and (task := getattr(model, "task", "classification")) != "classification":
+        raise ValueError(f"onnx: softmax is for classifiers, but the model is for {task}")
     graph = record(model, inputs, dynamic=_places(inputs, dynamic))
     _refuse_unknown(graph)
     writer = _Writer(library, model, graph, dtype == "float16", pixels, softmax)
@@ -206,6 +208,8 @@ class _Writer:
             "preprocessing": None if transform is None else asdict(transform),
             "multiples": graph.multiples,
         }
+        if (task := getattr(model, "task", "classification")) != "classification":
+            self.description["task"] = task
 
     def proto(self) -> Any:
         """The file, as the library's ``ModelProto``."""
@@ -222,7 +226,9 @@ class _Writer:
         proto = helper.make_model(graph, opset_imports=opsets, producer_name="lucid", producer_version=__version__)
         proto.ir_version = _IR_VERSION
         words = {"pixels": self.pixels or "", "softmax": str(self.softmax).lower()}
-        for key in ("model", "classes", "preprocessing", "multiples"):
+        for key in ("model", "classes", "preprocessing", "multiples", "task"):
+            if key not in self.description:
+                continue
             value = self.description[key]
             words[key] = value if isinstance(value, str) else json.dumps(value)
         helper.set_model_props(proto, words)

@@ -18,6 +18,8 @@ from lucid.nn.utils import quantization
 # Options that cannot be read from the names and shapes of the parameters.
 EXTRA_OPTIONS = ("stem_type", "patch_size", "output_stride", "global_pool", "norm_eps", "head_norm_eps")
 _NORM_EPS = 1e-6  # of every LayerNorm by default
+TASK_KEY = "lucid_task"  # in the metadata of files
+TASKS = ("classification", "multilabel", "regression")
 CONVOLUTIONAL_IN_TIMM = ("_atto", "_femto", "_pico", "_nano", "_ols", "_hnf")
 
 
@@ -36,7 +38,8 @@ def save_checkpoint(
 
     Names and shapes are those of the dialect: weights loaded from a dialect and saved in it again have the same
     bytes under the same names. The file is written atomically. Its metadata holds the class names, the preprocessing,
-    the name, and those options of the model that cannot be read from its parameters, such as ``output_stride``.
+    the name, the model's ``task`` if it is no classifier, and those options of the model that cannot be read from its
+    parameters, such as ``output_stride``.
 
     torchvision has no ConvNeXt V2, and only the official dialect has isotropic networks and quantized layers, see
     ``lucid.quantize``.
@@ -198,6 +201,8 @@ def _description(
         found["preprocessing"] = json.dumps(asdict(preprocessing))
     if name is not None:
         found["model"] = name
+    if body.task != TASKS[0]:
+        found[TASK_KEY] = json.dumps(body.task)
     return {**metadata, **found}
 
 

@@ -151,6 +151,11 @@ def write_folder(
     if isinstance(model, FeatureListNet):
         raise TypeError(f"{caller}: model must be a ConvNeXt, got {type(model).__name__}, which has no head")
     body = convnext_in(caller, model)
+    if body.task != "classification":
+        raise ValueError(
+            f"{caller}: folders of timm and transformers are for classifiers, but the model is for {body.task}; "
+            "save_checkpoint keeps the task"
+        )
     quantization_for(caller, body, dialect)  # raises if the model has quantized layers
     max_bytes = parse_bytes(caller, "max_shard_size", max_shard_size)
     class_names = body.class_names if class_names is None else class_names
