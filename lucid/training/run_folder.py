@@ -332,7 +332,7 @@ def _default_metadata(trainer: "Trainer", title: str) -> dict[str, str]:
     preprocessing = getattr(trainer.model, "preprocessing", None)
     if (kind := task_of_model(trainer.task)) != "classification":
         more[TASK_KEY] = kind
-    names = trainer.classes or getattr(trainer.task, "names", ())
+    names = trainer.classes or getattr(trainer.task, "names", [])
     metadata = weights_metadata(title, names, preprocessing or {}, **more)
     if preprocessing is None:
         del metadata["preprocessing"]

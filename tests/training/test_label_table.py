@@ -84,7 +84,7 @@ def test_one_column_that_could_be_either_needs_a_task(table):
         ("f,x\na,1,0\n", "auto", "line 2: expected 2 columns as in line 1, got 3"),
         ("f,x,y\n,1,0\n", "auto", "line 2: the name of the photo is empty"),
         ("f,x,y\na,1,0\n\nb,0,0\n./a,1,1\n", "auto", "line 5: ./a already has a row, line 2"),
-        ('f,x\n"a\nb",c d\n"a\nb",c d\n', "auto", "line 4: a\nb already has a row, line 2"),
+        ('f,x\n"a\nb",c d\n"a\nb",c d\n', "auto", r"line 4: a\nb already has a row, line 2"),
         ('f,x\na,"c" d\n', "auto", "line 2: not valid CSV"),
         ("f,x,y\na,1,0\nb,,1\n", "auto", "line 3: column x must be 0 or 1, got an empty cell"),
         ("f,x,y\na,1,0\nb,1,yes\n", "auto", "line 3: column y must be 0 or 1, got 'yes'"),
