@@ -171,7 +171,7 @@ def test_a_picture_that_cannot_be_written(few_steps, tmp_path, capsys):
     Path(tmp_path / "file").write_text("")
     with pytest.raises(SystemExit) as caught:
         train.main([*DIGITS, "--find-lr", "--out", str(tmp_path / "file")])
-    assert caught.value.code == 2 and f"File exists: {tmp_path / 'file'}" in capsys.readouterr().err
+    assert caught.value.code == 2 and f"{tmp_path / 'file'} is not a folder" in capsys.readouterr().err
     assert list(contents(tmp_path)) == ["file"]
 
 
