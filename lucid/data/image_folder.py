@@ -27,6 +27,27 @@ def is_ignored(name: str) -> bool:
     return name.startswith(".") or name in _SYSTEM_FOLDERS
 
 
+def files_below(folder: str | os.PathLike[str]) -> list[str]:
+    """The paths of the user's files in a folder and its subfolders, sorted.
+
+    Links to folders are followed, but no folder twice.
+
+    Raises:
+        OSError: A folder cannot be read.
+    """
+    found: list[str] = []
+    seen = set()
+    for here, folders, files in os.walk(folder, onerror=_fail, followlinks=True):
+        status = os.stat(here)
+        if (status.st_dev, status.st_ino) in seen:  # a link to a parent
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if not is_ignored(name))
+        found += [os.path.join(here, name) for name in files if not is_ignored(name)]
+    return sorted(found)
+
+
 class ImageFolder(Dataset[tuple[Any, Any]]):
     """The images in ``root/class/`` and its subfolders, with torchvision's interface.
 

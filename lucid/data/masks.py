@@ -13,7 +13,7 @@ import numpy as np
 from lucid import _checks
 from lucid.data.dataset import Dataset
 from lucid.data.decoding import ImageError, image_header, load_pillow, open_image, reason_of, upright
-from lucid.data.image_folder import IMG_EXTENSIONS, is_ignored, num_cores
+from lucid.data.image_folder import IMG_EXTENSIONS, files_below, num_cores
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -124,7 +124,7 @@ class MaskFolder(Dataset[tuple[str, str]]):
     def _find(folder: Path, extensions: Sequence[str]) -> dict[str, str]:
         """The files with one of the ``extensions`` by name: their path in ``folder`` without extension."""
         found: dict[str, str] = {}
-        for path in _files_in(folder):
+        for path in map(Path, files_below(folder)):
             if path.suffix.lower() not in extensions:
                 continue
             name = path.relative_to(folder).with_suffix("").as_posix()
@@ -143,23 +143,9 @@ class MaskFolder(Dataset[tuple[str, str]]):
         return f"{type(self).__name__}({self.root}: {len(self)} images with masks)"
 
 
-def _files_in(folder: Path) -> list[Path]:
-    """The files below ``folder`` that are not hidden, sorted. Links to folders are followed, but no folder twice."""
-    found, seen = [], set()
-    for here, folders, files in os.walk(folder, followlinks=True):
-        status = os.stat(here)
-        if (status.st_dev, status.st_ino) in seen:  # a link to a parent
-            folders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if not is_ignored(name))
-        found += [Path(here, name) for name in files if not is_ignored(name)]
-    return sorted(found)
-
-
 def _unfit_mask(folder: Path, name: str) -> str:
     """What to say of a file that would be the mask of image ``name``, if it had another suffix."""
-    for path in _files_in(folder):
+    for path in map(Path, files_below(folder)):
         if path.relative_to(folder).with_suffix("").as_posix() in (name, f"{name}_mask"):
             return f"; {path} is none, masks are {', '.join(_MASK_EXTENSIONS)}"
     return ""

@@ -14,7 +14,7 @@ from typing import Protocol
 
 from lucid import data
 from lucid._files import read_regular, write_atomically
-from lucid.data.image_folder import IMG_EXTENSIONS, is_ignored, num_cores, why_unreadable
+from lucid.data.image_folder import IMG_EXTENSIONS, files_below, is_ignored, num_cores, why_unreadable
 from lucid.data.workers import run_ahead
 from lucid.training.duplicates import Photo, find_groups, find_pairs, inspect
 from lucid.training.progress import require
@@ -328,19 +328,9 @@ def _unlabeled(folder: Path, skipped: list[tuple[str, str]]) -> tuple[list[str],
 
 def image_files(folder: Path) -> tuple[list[str], int]:
     """The paths of all images in ``folder`` and its subfolders, sorted, and the number of other files."""
-    paths, ignored, seen = [], 0, set()
-    for here, folders, files in os.walk(folder, followlinks=True):
-        status = os.stat(here)
-        if (status.st_dev, status.st_ino) in seen:  # a link to a parent
-            folders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if not is_ignored(name))
-        own = [os.path.join(here, name) for name in files if not is_ignored(name)]
-        images = [path for path in own if path.lower().endswith(IMG_EXTENSIONS)]
-        paths += images
-        ignored += len(own) - len(images)
-    return sorted(paths), ignored
+    own = files_below(folder)
+    paths = [path for path in own if path.lower().endswith(IMG_EXTENSIONS)]
+    return paths, len(own) - len(paths)
 
 
 class Split(Protocol):

@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,7 +24,7 @@ pytest.importorskip("tqdm", reason="progress is shown with tqdm")
 from lucid.cli import classify, finetune
 from lucid.training import trainer
 from tests.distributed.launching import launch, needs_launcher
-from tests.training.drawn_photos import CLASSES, copy_photos, write_photos
+from tests.training.drawn_photos import CLASSES, copy_photos, write_photos, write_weights
 
 RESULTS = [
     "best.json", "best.safetensors", "checkpoints", "curves.png", "history.csv", "last.safetensors", "report.html",
@@ -38,22 +37,9 @@ TINY = [
 ]  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def warnings_are_restored():
-    """``main`` adds warning filters."""
-    with warnings.catch_warnings():
-        yield
-
-
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    """A small network in place of a pretrained one, for 5 classes."""
-    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    lucid.manual_seed(3)
-    model = models.ConvNeXt(5, (1, 1, 1), (16, 32, 64), layer_scale_init=1.0)
-    preprocessing = {"image_size": 48, "resize_size": 48, "mean": [0.5] * 3, "std": [0.25] * 3}
-    lucid.save(model.state_dict(), path, {"format": "pt", "preprocessing": json.dumps(preprocessing)})
-    return path
+    return write_weights(tmp_path_factory.mktemp("weights") / "tiny.safetensors", 48)
 
 
 @pytest.fixture(scope="module")

@@ -19,6 +19,7 @@ from PIL import Image
 
 from lucid.cli import classify, export, finetune, info, probe, serve
 from lucid.training import trainer
+from tests.training.drawn_photos import write_weights
 from tests.training.labeled_photos import LABELS, write_columns, write_csv, write_labeled, write_lists
 
 TINY = [
@@ -27,21 +28,9 @@ TINY = [
 ]  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def warnings_are_restored():
-    """``main`` adds warning filters."""
-    with warnings.catch_warnings():
-        yield
-
-
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory):
-    path = tmp_path_factory.mktemp("weights") / "tiny.safetensors"
-    lucid.manual_seed(3)
-    model = models.ConvNeXt(5, (1, 1, 1), (16, 32, 64), layer_scale_init=1.0)
-    preprocessing = {"image_size": 32, "resize_size": 32, "mean": [0.5] * 3, "std": [0.25] * 3}
-    lucid.save(model.state_dict(), path, {"format": "pt", "preprocessing": json.dumps(preprocessing)})
-    return path
+    return write_weights(tmp_path_factory.mktemp("weights") / "tiny.safetensors", 32)
 
 
 @pytest.fixture(scope="module")

@@ -29,13 +29,6 @@ RESULTS = [
 ]  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def warnings_are_restored():
-    """``main`` adds warning filters."""
-    with warnings.catch_warnings():
-        yield
-
-
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory):
     """60 photos of three classes, 20 broken ones, and a photo twice."""

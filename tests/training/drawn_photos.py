@@ -1,11 +1,14 @@
 """Synthetic photos of three classes in random colors and sizes, as files of many formats."""
 
 import io
+import json
 import shutil
 
 import numpy as np
 from PIL import Image
 
+import lucid
+from lucid import models
 from tests.data.broken_images import broken_files
 
 CLASSES = ["balls", "fences", "stairs"]
@@ -80,3 +83,12 @@ def copy_photos(source_folder, root, parts):
         (root / name).mkdir(parents=True)
         for path in sorted((source_folder / source).glob("[0-9]*"))[:count]:
             shutil.copy(path, root / name)
+
+
+def write_weights(path, size):
+    """A small network for 5 classes and images of ``size`` px, in place of a pretrained one."""
+    lucid.manual_seed(3)
+    model = models.ConvNeXt(5, (1, 1, 1), (16, 32, 64), layer_scale_init=1.0)
+    preprocessing = {"image_size": size, "resize_size": size, "mean": [0.5] * 3, "std": [0.25] * 3}
+    lucid.save(model.state_dict(), path, {"format": "pt", "preprocessing": json.dumps(preprocessing)})
+    return path
