@@ -35,7 +35,11 @@ def files_below(folder: str | os.PathLike[str]) -> list[str]:
     Raises:
         OSError: A folder cannot be read.
     """
-    found: list[str] = []
+    return sorted(os.path.join(here, name) for here, _, files in _visited(folder) for name in files)
+
+
+def _visited(folder: str | os.PathLike[str]) -> Iterator[tuple[str, list[str], list[str]]]:
+    """``os.walk`` of the user's files and folders, which follows links, but visits no folder twice."""
     seen = set()
     for here, folders, files in os.walk(folder, onerror=_fail, followlinks=True):
         status = os.stat(here)
@@ -44,8 +48,7 @@ def files_below(folder: str | os.PathLike[str]) -> list[str]:
             continue
         seen.add((status.st_dev, status.st_ino))
         folders[:] = sorted(name for name in folders if not is_ignored(name))
-        found += [os.path.join(here, name) for name in files if not is_ignored(name)]
-    return sorted(found)
+        yield here, folders, [name for name in files if not is_ignored(name)]
 
 
 class ImageFolder(Dataset[tuple[Any, Any]]):
@@ -230,20 +233,14 @@ def _walk(root: str, class_name: str) -> tuple[list[str], list[str]]:
 
     found: list[str] = []
     astray: list[str] = []
-    seen = set()
     if _is_inside(real_root, real_folder):  # the class is a link to the root
         return [], [folder]
-    for here, folders, files in os.walk(folder, onerror=_fail, followlinks=True):
-        status = os.stat(here)
-        if (status.st_dev, status.st_ino) in seen:  # a link to a parent
-            folders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        with_links = [(name, os.path.join(here, name)) for name in [*folders, *files] if not is_ignored(name)]
+    for here, folders, files in _visited(folder):
+        with_links = [(name, os.path.join(here, name)) for name in [*folders, *files]]
         wrong = {name for name, path in with_links if os.path.islink(path) and leads_astray(path)}
         astray += [os.path.join(here, name) for name in wrong]
-        folders[:] = sorted(name for name in folders if not is_ignored(name) and name not in wrong)
-        found += [os.path.join(here, name) for name in files if not is_ignored(name) and name not in wrong]
+        folders[:] = [name for name in folders if name not in wrong]
+        found += [os.path.join(here, name) for name in files if name not in wrong]
     return sorted(found), astray
 
 
