@@ -186,7 +186,7 @@ def test_decoding_overlaps_with_the_model(capsys, folder, weights, monkeypatch):
     root, _ = folder
     overlapped = threading.Event()
     computing = threading.Event()
-    prepare, compute = photos.prepare, classifier.probabilities
+    prepare, compute = photos.prepare, classifier.predictions
 
     def preparing(*arguments):
         if computing.is_set():
@@ -199,7 +199,7 @@ def test_decoding_overlaps_with_the_model(capsys, folder, weights, monkeypatch):
         return compute(*arguments)
 
     monkeypatch.setattr(photos, "prepare", preparing)
-    monkeypatch.setattr(classifier, "probabilities", computing_)
+    monkeypatch.setattr(classifier, "predictions", computing_)
     assert run(capsys, root, "--model", weights, "--json", "--batch-size", 4)[0] == 0
 
 
