@@ -202,13 +202,9 @@ _MAX_CHARTS = 8
 
 def task_of_model(task: Task | None) -> str:
     """The ``task`` of a model that is trained on ``task``."""
-    return (
-        "multilabel"
-        if isinstance(task, MultiLabel)
-        else "regression"
-        if isinstance(task, Regression)
-        else "classification"
-    )
+    if isinstance(task, MultiLabel):
+        return "multilabel"
+    return "regression" if isinstance(task, Regression) else "classification"
 
 
 class AbsoluteError(MeanMetric):
