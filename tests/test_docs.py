@@ -126,22 +126,18 @@ def test_the_drawn_photos_are_fine_tuned_on_and_classified(draw_sea, tmp_path, m
     assert {one["class"] for row in rows for one in row["predictions"]} == set(draw_sea.THINGS)
 
 
-@pytest.mark.parametrize("table", ["labels", "suns"])
-def test_labels_and_numbers_of_the_drawn_photos_are_learned(draw_sea, tmp_path, monkeypatch, capsys, table):
+def test_labels_of_the_drawn_photos_are_learned(draw_sea, tmp_path, monkeypatch, capsys):
     pytest.importorskip("matplotlib", reason="the run draws its curves")
     from lucid.cli import main
 
     monkeypatch.chdir(tmp_path)
     draw_sea.main([".", "--count", "5"])
     guide = (ROOT / "docs/finetuning.md").read_text(encoding="utf-8")
-    found = re.search(rf"^    lucid (finetune photos --labels {table}.csv .*small.*)$", guide, re.MULTILINE)
+    found = re.search(r"^    lucid (finetune photos --labels labels.csv .*small.*)$", guide, re.MULTILINE)
     assert main([*found[1].split(), "--epochs", "1", "--batch-size", "4"]) == 0
-    assert main(["classify", "new", "--model", f"runs/{table}", "--jsonl", "-"]) == 0
+    assert main(["classify", "new", "--model", "runs/labels", "--jsonl", "-"]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
-    names = {"labels": set(draw_sea.THINGS), "suns": {"suns"}}[table]
-    assert len(rows) == 8 and all(
-        set(row["probabilities" if table == "labels" else "numbers"]) == names for row in rows
-    )
+    assert len(rows) == 8 and all(set(row["probabilities"]) == set(draw_sea.THINGS) for row in rows)
 
 
 def test_every_guide_is_in_the_navigation():

@@ -4,7 +4,7 @@
 
 writes sea/photos, with a folder for each class; sea/new, eight other pictures; and sea/small.safetensors, a ConvNeXt
 with random weights, small enough for a CPU. In every third picture, something of another class is far away.
-sea/labels.csv names all that is in each picture, and sea/suns.csv says where the sun is, in percent of the width.
+sea/labels.csv names all that is in each picture.
 """
 
 import argparse
@@ -75,16 +75,16 @@ def put(
         pen.polygon((points * image.width / 100).ravel().tolist(), fill=color)
 
 
-def draw(rng: np.random.Generator, name: str) -> tuple[Image.Image, list[str], float]:
-    """A picture with a large thing of class ``name``, the classes of all that is in it, and where the sun is."""
-    names, sun = [name], rng.uniform(0, 82)
-    image = sea(4 * SIDE, sun=sun, hill=rng.uniform(-20, 80))
+def draw(rng: np.random.Generator, name: str) -> tuple[Image.Image, list[str]]:
+    """A picture with a large thing of class ``name``, and the classes of all that is in it."""
+    names = [name]
+    image = sea(4 * SIDE, sun=rng.uniform(0, 82), hill=rng.uniform(-20, 80))
     if rng.random() < 1 / 3:
         other = str(rng.choice([one for one in THINGS if one != name]))
         names.append(other)
         put(image, other, rng.uniform(15, 85), HORIZON, rng.uniform(0.2, 0.3), rng.random() < 0.5)
     put(image, name, rng.uniform(25, 75), rng.uniform(70, 80), rng.uniform(0.7, 1.1), rng.random() < 0.5)
-    return image.resize((SIDE, SIDE), Image.Resampling.BOX), names, sun  # smooth edges
+    return image.resize((SIDE, SIDE), Image.Resampling.BOX), names  # smooth edges
 
 
 def small_model() -> models.ConvNeXt:
@@ -103,12 +103,11 @@ def main(argv: list[str] | None = None) -> None:
     for name in THINGS:
         (args.folder / "photos" / name).mkdir(parents=True, exist_ok=True)
         for number in range(1, args.count + 1):
-            image, names, sun = draw(rng, name)
+            image, names = draw(rng, name)
             image.save(args.folder / "photos" / name / f"{number}.png")
-            rows.append((f"{name}/{number}.png", " ".join(names), f"{sun:.1f}"))
-    for table, column in (("labels", 1), ("suns", 2)):
-        with (args.folder / f"{table}.csv").open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file).writerows([("file", table), *((row[0], row[column]) for row in rows)])
+            rows.append((f"{name}/{number}.png", " ".join(names)))
+    with (args.folder / "labels.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("file", "labels"), *rows])
     (args.folder / "new").mkdir(exist_ok=True)
     for number in range(1, 9):
         draw(rng, str(rng.choice(list(THINGS))))[0].save(args.folder / "new" / f"{number}.png")
