@@ -1,6 +1,6 @@
 """What ``lucid classify`` and ``lucid serve`` share: the classifier, also of texts, and its most probable classes.
 
-The model may also predict several labels, each with a probability of its own, or numbers, see ``task_of``.
+The model may also predict several labels, each with a probability of its own, or numbers.
 """
 
 from collections.abc import Iterator
@@ -13,6 +13,7 @@ from lucid.cli._common import quantize
 from lucid.cli.photos import Prepared
 from lucid.cli.results import Predictions
 from lucid.evaluation import TextEmbeddings, ZeroShotClassifier
+from lucid.explain._classifier import as_predictions, task_of
 
 
 def add_text_embeddings_option(group: Any) -> None:
@@ -50,11 +51,6 @@ def load_classifier(
     return loaded
 
 
-def task_of(model: nn.Module) -> str:
-    """What the model predicts: "classification", "multilabel" or "regression"."""
-    return str(getattr(model, "task", "classification"))
-
-
 def predicted(
     model: nn.Module, batch: list[Prepared], top: int | None, explains: bool, averaged: nn.Module | None = None
 ) -> Iterator[tuple[Prepared, Predictions, lucid.Tensor | None]]:
@@ -79,8 +75,4 @@ def predicted(
 def predictions(model: nn.Module, averaged: nn.Module, pixels: lucid.Tensor) -> lucid.Tensor:
     """What the task of ``model`` makes of the outputs of ``averaged``, (N, outputs): probabilities, or numbers."""
     with lucid.no_grad():
-        outputs: lucid.Tensor = averaged(pixels)
-        task = task_of(model)
-        return (
-            outputs if task == "regression" else outputs.sigmoid() if task == "multilabel" else outputs.softmax(dim=1)
-        )
+        return as_predictions(averaged(pixels), task_of(model))

@@ -49,7 +49,7 @@ import lucid
 from lucid import explain, memory, nn
 from lucid._files import write_atomically
 from lucid.cli._common import Parser, add_bits_option, add_device_option, positive, run_job, use_device
-from lucid.cli.classifier import add_text_embeddings_option, load_classifier, predicted, task_of
+from lucid.cli.classifier import add_text_embeddings_option, load_classifier, predicted
 from lucid.cli.contact_sheet import Caption, ContactSheet, shrunk
 from lucid.cli.photos import Prepared, Skipped, find_photos, prepared
 from lucid.cli.results import WRITERS, Lines, Predictions, Writer, present, uninterrupted
@@ -57,6 +57,7 @@ from lucid.cli.sorted_copies import SortedCopies, put
 from lucid.data.image_folder import IMG_EXTENSIONS
 from lucid.evaluation import ViewAverage
 from lucid.evaluation.view_average import VIEWS
+from lucid.explain._classifier import task_of
 from lucid.training.optimizer import gigabytes
 from lucid.training.photo_dataset import printable
 

@@ -33,10 +33,11 @@ from PIL import Image
 
 from lucid import explain, models, nn
 from lucid.cli._common import Parser, add_device_option, message_of, positive, use_device
-from lucid.cli.classifier import add_text_embeddings_option, load_classifier, predicted, task_of
+from lucid.cli.classifier import add_text_embeddings_option, load_classifier, predicted
 from lucid.cli.photos import Skipped, prepare
 from lucid.data.image_folder import num_cores
 from lucid.evaluation import ZeroShotClassifier
+from lucid.explain._classifier import task_of
 
 HOST = "127.0.0.1"
 _NAMES = (HOST, "localhost")
@@ -153,7 +154,7 @@ def make_page(gradio: Any, model: nn.Module, top: int) -> Any:
             with gradio.Column():
                 photo = gradio.File(label="Photo", type="filepath")
                 label = "Labels" if task_of(model) == "multilabel" else "Classes"
-            classes = gradio.Label(label=label, num_top_classes=top)
+                classes = gradio.Label(label=label, num_top_classes=top)
             # Not the button that shares it with Hugging Face.
             picture = gradio.Image(
                 label="Heat map", interactive=False, format="png", buttons=["download", "fullscreen"]

@@ -49,6 +49,13 @@ def task_of(model: nn.Module) -> str:
     return str(getattr(model, "task", "classification"))
 
 
+def as_predictions(outputs: lucid.Tensor, task: str) -> lucid.Tensor:
+    """The outputs of a model, (N, outputs), as probabilities of its classes or labels, or as its numbers."""
+    if task == "regression":
+        return outputs
+    return outputs.sigmoid() if task == "multilabel" else outputs.softmax(dim=1)
+
+
 def target_classes(caller: str, target: Any, logits: lucid.Tensor, task: str = "classification") -> lucid.Tensor:
     """The class to explain for each image, (N,): those given, or the most probable ones."""
     count, classes = logits.shape

@@ -7,7 +7,14 @@ import numpy as np
 
 import lucid
 from lucid import _checks, nn
-from lucid.explain._classifier import check_images, check_logits, evaluation_mode, target_classes, task_of
+from lucid.explain._classifier import (
+    as_predictions,
+    check_images,
+    check_logits,
+    evaluation_mode,
+    target_classes,
+    task_of,
+)
 
 _PARTS = 8  # windows along the short side, by default
 
@@ -74,10 +81,7 @@ def occlusion(
 
 def _scores(logits: lucid.Tensor, classes: lucid.Tensor, task: str) -> np.ndarray:
     """The probability of each image's class or label, or its number, (N,) in float64."""
-    outputs = logits.float()
-    if task != "regression":
-        outputs = outputs.sigmoid() if task == "multilabel" else outputs.softmax(dim=1)
-    found = outputs.gather(1, classes.reshape(-1, 1))
+    found = as_predictions(logits.float(), task).gather(1, classes.reshape(-1, 1))
     return np.asarray(found.numpy(), dtype=np.float64)[:, 0]
 
 
