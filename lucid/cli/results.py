@@ -7,11 +7,10 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Protocol
 
 from lucid.training.photo_dataset import printable
 
@@ -47,51 +46,52 @@ class Lines:
             self._descriptor = -1
 
 
-class Writer(Protocol):
-    """Writes the classes of one image after another."""
-
-    def write(self, path: Path, predictions: Predictions) -> None: ...
-
-
-class TextWriter:
-    """The path of an image, and a line for each class."""
+class Writer:
+    """Writes what is predicted for one image after another."""
 
     def __init__(self, lines: Lines) -> None:
         self._lines = lines
+
+    def write(self, path: Path, predictions: Predictions) -> None:
+        raise NotImplementedError
+
+
+class TableWriter(Writer):
+    """CSV whose header is written with the first row."""
+
+    _is_empty = True
+
+    def _write_row(self, header: Sequence[str], row: Sequence[str]) -> None:
+        rows = [header, row] if self._is_empty else [row]
+        self._is_empty = False
+        text = io.StringIO(newline="")
+        csv.writer(text, lineterminator="\n").writerows(rows)
+        self._lines.write(text.getvalue())
+
+
+class TextWriter(Writer):
+    """The path of an image, and a line for each class."""
 
     def write(self, path: Path, predictions: Predictions) -> None:
         classes = [f"{probability:8.2%}  {name}" for _, name, probability in predictions]
         self._lines.write("".join(f"{line}\n" for line in [printable(str(path)), *classes]))
 
 
-class JsonWriter:
+class JsonWriter(Writer):
     """One JSON object for each image."""
-
-    def __init__(self, lines: Lines) -> None:
-        self._lines = lines
 
     def write(self, path: Path, predictions: Predictions) -> None:
         classes = [{"class": name, "number": n, "probability": round(p, 6)} for n, name, p in predictions]
         self._lines.write(json.dumps({"path": str(path), "predictions": classes}) + "\n")
 
 
-class CsvWriter:
+class CsvWriter(TableWriter):
     """A header, and one row for each image: path, class, probability, class_2, probability_2, ..."""
 
-    def __init__(self, lines: Lines) -> None:
-        self._lines = lines
-        self._is_empty = True
-
     def write(self, path: Path, predictions: Predictions) -> None:
-        rows = []
-        if self._is_empty:
-            ends = ["", *(f"_{rank}" for rank in range(2, len(predictions) + 1))]
-            rows.append(["path", *(column + end for end in ends for column in ("class", "probability"))])
-            self._is_empty = False
-        rows.append([str(path), *(cell for _, name, p in predictions for cell in (name, f"{p:.6f}"))])
-        text = io.StringIO(newline="")
-        csv.writer(text, lineterminator="\n").writerows(rows)
-        self._lines.write(text.getvalue())
+        ends = ["", *(f"_{rank}" for rank in range(2, len(predictions) + 1))]
+        header = ["path", *(column + end for end in ends for column in ("class", "probability"))]
+        self._write_row(header, [str(path), *(cell for _, name, p in predictions for cell in (name, f"{p:.6f}"))])
 
 
 # Several labels, or numbers -------------------------------------------------------------------------------------------
@@ -102,22 +102,16 @@ def present(predictions: Predictions) -> Predictions:
     return [one for one in predictions if one[2] > MIN_PROBABILITY]
 
 
-class LabelsAsText:
+class LabelsAsText(Writer):
     """The path of an image, and a line for each label that it has."""
-
-    def __init__(self, lines: Lines) -> None:
-        self._lines = lines
 
     def write(self, path: Path, predictions: Predictions) -> None:
         labels = [f"{probability:8.2%}  {name}" for _, name, probability in present(predictions)]
         self._lines.write("".join(f"{line}\n" for line in [printable(str(path)), *(labels or ["    none"])]))
 
 
-class LabelsAsJson:
+class LabelsAsJson(Writer):
     """One JSON object for each image: its path, its labels, and the probability of each label."""
-
-    def __init__(self, lines: Lines) -> None:
-        self._lines = lines
 
     def write(self, path: Path, predictions: Predictions) -> None:
         found = {name: round(probability, 6) for _, name, probability in predictions}
@@ -125,47 +119,33 @@ class LabelsAsJson:
         self._lines.write(json.dumps({"path": str(path), "labels": labels, "probabilities": found}) + "\n")
 
 
-class NumbersAsText:
+class NumbersAsText(Writer):
     """The path of an image, and a line for each number."""
-
-    def __init__(self, lines: Lines) -> None:
-        self._lines = lines
 
     def write(self, path: Path, predictions: Predictions) -> None:
         numbers = [f"{value:12.6g}  {name}" for _, name, value in predictions]
         self._lines.write("".join(f"{line}\n" for line in [printable(str(path)), *numbers]))
 
 
-class NumbersAsJson:
+class NumbersAsJson(Writer):
     """One JSON object for each image: its path, and the numbers by name."""
-
-    def __init__(self, lines: Lines) -> None:
-        self._lines = lines
 
     def write(self, path: Path, predictions: Predictions) -> None:
         numbers = {name: float(f"{value:.7g}") for _, name, value in predictions}
         self._lines.write(json.dumps({"path": str(path), "numbers": numbers}) + "\n")
 
 
-class ColumnsWriter:
+class ColumnsWriter(TableWriter):
     """CSV with a column for each label, of its probability, or for each number; in the order of the model."""
-
-    def __init__(self, lines: Lines) -> None:
-        self._lines = lines
-        self._is_empty = True
 
     def write(self, path: Path, predictions: Predictions) -> None:
         ordered = sorted(predictions)
-        rows = [["path", *(name for _, name, _ in ordered)]] if self._is_empty else []
-        self._is_empty = False
-        rows.append([str(path), *(f"{value:.7g}" for _, _, value in ordered)])
-        text = io.StringIO(newline="")
-        csv.writer(text, lineterminator="\n").writerows(rows)
-        self._lines.write(text.getvalue())
+        header = ["path", *(name for _, name, _ in ordered)]
+        self._write_row(header, [str(path), *(f"{value:.7g}" for _, _, value in ordered)])
 
 
 # The writers of CSV, JSON lines and text by the task of the model.
-WRITERS: dict[str, tuple[Callable[[Lines], Writer], Callable[[Lines], Writer], Callable[[Lines], Writer]]] = {
+WRITERS: dict[str, tuple[type[Writer], type[Writer], type[Writer]]] = {
     "classification": (CsvWriter, JsonWriter, TextWriter),
     "multilabel": (ColumnsWriter, LabelsAsJson, LabelsAsText),
     "regression": (ColumnsWriter, NumbersAsJson, NumbersAsText),
