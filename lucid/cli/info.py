@@ -35,6 +35,7 @@ from lucid.models._from_checkpoint import from_opened
 from lucid.models.info import stages_text
 from lucid.models.weights.detect import Network, find_networks, select_network
 from lucid.models.weights.folder import read_config
+from lucid.models.weights.load import decoder_depth
 from lucid.models.weights.upernet import segmenter_in
 from lucid.serialization import OpenedCheckpoint, open_checkpoint
 
@@ -171,7 +172,7 @@ def _describe_autoencoder(network: Network) -> dict[str, str]:
     """The architecture of an ``FCMAE``."""
     decoder = {name: value for name, (_, value) in network.decoder.items()}
     first, second = (sum(math.prod(one.shape) for one in part.values()) for part in (network.tensors, decoder))
-    depth = len({name.split(".")[1] for name in decoder if name.startswith("decoder.")})
+    depth = decoder_depth(decoder)
     blocks = f"{depth} block{'s' * (depth != 1)} of {decoder['mask_token'].shape[1]} channels"
     return {
         "architecture": "FCMAE, a masked autoencoder; models.from_checkpoint loads its encoder",

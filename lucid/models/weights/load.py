@@ -206,8 +206,8 @@ def _check_decoder(caller: str, model: FCMAE, network: Network, strict: bool) ->
     if "mask_token" not in network.decoder:
         return
     shape = network.decoder["mask_token"][1].shape
-    found = shape[1] if len(shape) == 4 else 0, _decoder_depth(network.decoder)
-    wanted = model.mask_token.shape[1], _decoder_depth(model.state_dict())
+    found = shape[1] if len(shape) == 4 else 0, decoder_depth(network.decoder)
+    wanted = model.mask_token.shape[1], decoder_depth(model.state_dict())
     if found[0] != wanted[0] or (strict and found != wanted):
         texts = [f"{depth} block{'s' * (depth != 1)} of {dim} channels" for dim, depth in (found, wanted)]
         raise MismatchError(
@@ -216,7 +216,8 @@ def _check_decoder(caller: str, model: FCMAE, network: Network, strict: bool) ->
         )
 
 
-def _decoder_depth(names: Iterable[str]) -> int:
+def decoder_depth(names: Iterable[str]) -> int:
+    """The number of blocks in the decoder of an ``FCMAE``, by the names of its parameters."""
     return len({name.split(".")[1] for name in names if name.startswith("decoder.")})
 
 
